@@ -1,0 +1,1 @@
+"""The services of Whisper Web UI; each package is one process."""

@@ -1,0 +1,1 @@
+"""Plumbing every service shares and that knows nothing of transcription."""

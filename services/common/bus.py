@@ -1,0 +1,268 @@
+"""The connection to NATS: facts stored and read with retries, and wake-ups that may be lost."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+import nats
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from prometheus_client import Counter
+
+from services.common.errors import BrokerUnavailable, Misconfigured, StorageFull
+from services.common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+REQUEST_SECONDS = 5.0
+FIRST_DELAY_SECONDS = 0.05
+LONGEST_DELAY_SECONDS = 2.0
+PATIENCE_SECONDS = 60.0
+"""A broker that is killed comes back within seconds; a cluster that lost its leader within ten."""
+FULL_RETRY_SECONDS = 30.0
+
+WRONG_LAST_SEQUENCE = 10071
+STREAM_FULL = (10077, 10023)
+EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
+
+RETRIES = Counter("whisper_bus_retries_total", "Operations on NATS that had to be tried again")
+RECONNECTS = Counter("whisper_bus_reconnects_total", "Times the connection to NATS was made again")
+
+T = TypeVar("T")
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as its stream holds it."""
+
+    subject: str
+    sequence: int
+    data: bytes
+    headers: Mapping[str, str]
+
+
+class Bus:
+    """One connection. Its methods retry through broker restarts and raise only our errors."""
+
+    def __init__(self, client: Client, *, patience_seconds: float) -> None:
+        self.client = client
+        self.jetstream: JetStreamContext = client.jetstream(timeout=REQUEST_SECONDS)
+        self._patience_seconds = patience_seconds
+        self._lost: asyncio.Event = asyncio.Event()
+        self._wakes: set[asyncio.Event] = set()
+
+    async def create(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> bool:
+        """Store the first message of this subject; False when it has one already."""
+        return await self.replace(subject, data, expected=0, headers=headers) is not None
+
+    async def replace(
+        self, subject: str, data: bytes, *, expected: int, headers: Mapping[str, str] | None = None
+    ) -> int | None:
+        """Store a message if the subject's newest has sequence `expected`; its sequence, or None if not.
+
+        A retry after a lost answer may find its own first try: callers treat None as "look again".
+        """
+        guarded = {**(headers or {}), EXPECTED_LAST: str(expected)}
+        try:
+            ack = await self._retried(
+                lambda: self.jetstream.publish(subject, data, timeout=REQUEST_SECONDS, headers=guarded)
+            )
+        except nats.js.errors.APIError as error:
+            if error.err_code == WRONG_LAST_SEQUENCE:
+                return None
+            if error.err_code in STREAM_FULL:
+                raise StorageFull(
+                    f"the disk budget for {subject.split('.')[0]} is used up; try again later",
+                    retry_after=FULL_RETRY_SECONDS,
+                ) from error
+            raise
+        return ack.seq
+
+    async def last(self, stream: str, subject: str) -> Stored | None:
+        """The newest message of one subject; None may also mean "not yet" on a replica that lags."""
+        return await self._read(lambda: self.jetstream.get_msg(stream, subject=subject, direct=True))
+
+    async def next(self, stream: str, subjects: str, after: int) -> Stored | None:
+        """The first message of the matching subjects whose sequence is greater than `after`."""
+        return await self._read(
+            lambda: self.jetstream.get_msg(stream, seq=after + 1, subject=subjects, next=True, direct=True)
+        )
+
+    async def subjects(self, stream: str, matching: str) -> dict[str, int]:
+        """The subjects of a stream that match, with how many messages each has."""
+        info = await self._retried(lambda: self.jetstream.stream_info(stream, subjects_filter=matching))
+        return dict(info.state.subjects or {})
+
+    async def purge(self, stream: str, subjects: str) -> None:
+        """Erase the messages of the matching subjects."""
+        await self._retried(lambda: self.jetstream.purge_stream(stream, subject=subjects))
+
+    async def fill(self, stream: str) -> float:
+        """How much of a stream's disk budget is used, 0 to 1."""
+        info = await self._retried(lambda: self.jetstream.stream_info(stream))
+        budget = info.config.max_bytes or -1
+        return info.state.bytes / budget if budget > 0 else 0.0
+
+    async def request(self, subject: str, data: bytes, *, timeout_seconds: float) -> bytes:
+        """Ask a service and wait for its answer; raises `BrokerUnavailable` when none comes."""
+        try:
+            reply: Msg = await self.client.request(subject, data, timeout=timeout_seconds)
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise BrokerUnavailable(f"no answer from {subject}: {_said(error)}", retry_after=2.0) from error
+        return reply.data
+
+    @contextlib.asynccontextmanager
+    async def woken_by(self, *subjects: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set when one of the subjects speaks, and after each reconnect."""
+        event = asyncio.Event()
+
+        async def wake(_message: Msg) -> None:
+            event.set()
+
+        self._wakes.add(event)
+        subscriptions = [await self.client.subscribe(subject, cb=wake) for subject in subjects]
+        try:
+            yield event
+        finally:
+            self._wakes.discard(event)
+            for subscription in subscriptions:
+                with contextlib.suppress(nats.errors.Error):
+                    await subscription.unsubscribe()
+
+    async def _read(self, operation: Callable[[], Awaitable[object]]) -> Stored | None:
+        try:
+            raw = await self._retried(operation)
+        except nats.js.errors.NotFoundError:
+            return None
+        return Stored(
+            subject=raw.subject,  # type: ignore[attr-defined]  # nats-py's RawStreamMsg
+            sequence=raw.seq,  # type: ignore[attr-defined]
+            data=raw.data or b"",  # type: ignore[attr-defined]
+            headers=raw.headers or {},  # type: ignore[attr-defined]
+        )
+
+    async def _retried(self, operation: Callable[[], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._patience_seconds
+        delay = FIRST_DELAY_SECONDS
+        while True:
+            try:
+                return await self._unless_lost(operation)
+            except (nats.js.errors.APIError, nats.errors.MaxPayloadError) as error:
+                if not _passing(error):
+                    raise
+                cause: Exception = error
+            except (nats.errors.Error, TimeoutError, OSError) as error:
+                cause = error
+            if self.client.is_closed or loop.time() + delay > give_up:
+                raise BrokerUnavailable(
+                    f"NATS did not take a request for {self._patience_seconds:.0f} s: {_said(cause)}",
+                    retry_after=5.0,
+                ) from cause
+            RETRIES.inc()
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries
+            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+
+    async def _unless_lost(self, operation: Callable[[], Awaitable[T]]) -> T:
+        """Fail as soon as the connection breaks: nats-py lets a request in flight wait out its time-out."""
+        if self._lost.is_set():
+            raise nats.errors.ConnectionReconnectingError
+        work = asyncio.ensure_future(operation())
+        lost = asyncio.ensure_future(self._lost.wait())
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS + 1):
+                await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise nats.errors.ConnectionReconnectingError
+        finally:
+            lost.cancel()
+            if not work.done():
+                work.cancel()
+                await asyncio.wait({work})
+
+    async def on_lost(self) -> None:
+        """nats-py's callback for a broken connection."""
+        if not self._lost.is_set():
+            log.warning("broker_lost")
+        self._lost.set()
+
+    async def on_reconnected(self) -> None:
+        """nats-py's callback for a connection made again: whoever waits looks at the streams anew."""
+        log.info("broker_reconnected")
+        RECONNECTS.inc()
+        self._lost.clear()
+        for event in self._wakes:
+            event.set()
+
+
+def _passing(error: Exception) -> bool:
+    """Whether the server's refusal is about its state of the moment, not about the request."""
+    return (
+        isinstance(error, nats.js.errors.ServiceUnavailableError | nats.js.errors.ServerError)
+        and error.err_code not in STREAM_FULL
+    )
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+@contextlib.asynccontextmanager
+async def connect(
+    settings: ServiceSettings,
+    name: str,
+    minimum_server: tuple[int, int, int],
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+) -> AsyncIterator[Bus]:
+    """Connect, waiting for a server that is not there yet; refuse one older than `minimum_server`."""
+    client = Client()
+    bus: list[Bus] = []
+
+    async def told(error: Exception) -> None:
+        if not bus:
+            log.info("waiting_for_nats", url=settings.nats_url, error=_said(error))
+        else:
+            log.info("nats_said", error=_said(error))
+
+    async def lost() -> None:
+        for one in bus:
+            await one.on_lost()
+
+    async def found_again() -> None:
+        for one in bus:
+            await one.on_reconnected()
+
+    await client.connect(
+        servers=settings.nats_url.split(","),
+        name=name,
+        nkeys_seed_str=settings.nats_nkey_seed or None,
+        inbox_prefix=f"_INBOX.{name}".encode(),
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.25,  # type: ignore[arg-type]  # a float works; the default of 2 s is slow
+        connect_timeout=3,
+        ping_interval=5,
+        error_cb=told,
+        disconnected_cb=lost,
+        reconnected_cb=found_again,
+    )
+    try:
+        version = client.connected_server_version
+        found = (version.major, version.minor, version.patch)
+        if found < minimum_server:
+            raise Misconfigured(
+                f"nats-server {'.'.join(map(str, found))} at {settings.nats_url} is too old: older ones than "
+                f"{'.'.join(map(str, minimum_server))} lose queued work when they are killed"
+            )
+        bus.append(Bus(client, patience_seconds=patience_seconds))
+        yield bus[0]
+    finally:
+        bus.clear()
+        await client.close()

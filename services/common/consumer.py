@@ -1,0 +1,203 @@
+"""Consume a work queue a bounded number of messages at a time, and settle each in one place."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+import msgspec
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext
+from prometheus_client import Counter, Gauge, Histogram
+from structlog.contextvars import bound_contextvars
+
+from services.common.bus import Bus
+from services.common.errors import Permanent, ServiceError, Transient
+
+log = structlog.get_logger()
+
+POLL_SECONDS = 1.0
+"""How late a stop, or a broker that came back, is noticed."""
+BEATS_PER_ACK_WAIT = 3.0
+LONGEST_DELAY_SECONDS = 30.0
+BUG_ATTEMPTS = 20
+"""Deliveries before a message that breaks its handler is given up; a killed worker counts as one too."""
+
+HANDLED = Counter("whisper_messages_handled_total", "Messages settled", ["queue", "outcome"])
+IN_PROGRESS = Gauge("whisper_messages_in_progress", "Messages in hand", ["queue"])
+SECONDS = Histogram(
+    "whisper_message_seconds",
+    "Time from delivery to settlement",
+    ["queue"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
+)
+PENDING = Gauge("whisper_queue_pending_messages", "Messages waiting, as last seen", ["queue"])
+LAST_SUCCESS = Gauge("whisper_last_success_timestamp_seconds", "When a message was last handled", ["queue"])
+
+M = TypeVar("M")
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What is known of this delivery of a message."""
+
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+    attempt: int
+    age_seconds: float
+
+
+@dataclass(frozen=True)
+class Consumer(Generic[M]):
+    """One durable queue: how its messages are read and handled, and who is told when we give up.
+
+    `patience_seconds` is how long transient failures are retried, counted from the message's birth;
+    None retries for ever.
+    """
+
+    stream: str
+    durable: str
+    ack_wait_seconds: float
+    read: Callable[[Delivery], M]
+    handle: Callable[[M, Delivery], Awaitable[None]]
+    give_up: Callable[[M, Delivery, ServiceError], Awaitable[None]]
+    patience_seconds: float | None = None
+    context: Callable[[M], dict[str, object]] = field(default=lambda _message: {})
+
+    async def run(self, bus: Bus, slots: int, stop: asyncio.Event) -> None:
+        """Handle messages `slots` at a time until `stop`, then finish those in hand."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(slots):
+                group.create_task(self._run_slot(bus.jetstream, stop))
+
+    async def _run_slot(self, jetstream: JetStreamContext, stop: asyncio.Event) -> None:
+        subscription = await jetstream.pull_subscribe_bind(self.durable, self.stream)
+        try:
+            while not stop.is_set():
+                msg = await self._fetched(subscription)
+                if msg is not None:
+                    await self._settle(msg)
+        finally:
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.unsubscribe()
+
+    async def _fetched(self, subscription: JetStreamContext.PullSubscription) -> Msg | None:
+        try:
+            [msg] = await subscription.fetch(1, timeout=POLL_SECONDS)
+        except nats.errors.TimeoutError:
+            await self._checked(subscription)
+            return None
+        except nats.errors.Error as error:
+            log.info("fetch_failed", queue=self.durable, error=str(error) or type(error).__name__)
+            await asyncio.sleep(POLL_SECONDS)
+            return None
+        return msg
+
+    async def _checked(self, subscription: JetStreamContext.PullSubscription) -> None:
+        """A deleted consumer lets `fetch` time out for ever; asking for it raises, which ends the process."""
+        try:
+            info = await subscription.consumer_info()
+        except nats.js.errors.NotFoundError:
+            raise
+        except nats.errors.Error:
+            return  # the broker is away; the next fetch finds it
+        PENDING.labels(self.durable).set(info.num_pending or 0)
+
+    async def _settle(self, msg: Msg) -> None:
+        started = time.monotonic()
+        with IN_PROGRESS.labels(self.durable).track_inprogress():
+            outcome = await self._outcome(msg)
+        HANDLED.labels(self.durable, outcome).inc()
+        SECONDS.labels(self.durable).observe(time.monotonic() - started)
+
+    async def _outcome(self, msg: Msg) -> str:
+        """Handle one message and tell JetStream what became of it."""
+        delivery = _delivery(msg)
+        try:
+            message = self.read(delivery)
+        except (msgspec.DecodeError, KeyError, UnicodeError) as error:
+            log.error("message_unreadable", subject=msg.subject, error=str(error))  # noqa: TRY400
+            await _told(msg.term())
+            return "unreadable"
+        with bound_contextvars(**self.context(message), attempt=delivery.attempt):
+            try:
+                async with self._kept_in_progress(msg):
+                    await self.handle(message, delivery)
+            except asyncio.CancelledError:
+                await _told(msg.nak())  # another replica takes it at once instead of after the ack wait
+                raise
+            except Exception as error:
+                return await self._failed(msg, message, delivery, error)
+        await _told(msg.ack())
+        LAST_SUCCESS.labels(self.durable).set_to_current_time()
+        return "done"
+
+    async def _failed(self, msg: Msg, message: M, delivery: Delivery, error: Exception) -> str:
+        if not isinstance(error, ServiceError):
+            log.exception("handler_broke", queue=self.durable)
+            error = Transient(
+                f"internal error: {type(error).__name__}", code="bug", max_attempts=BUG_ATTEMPTS
+            )
+        if isinstance(error, Permanent) or (
+            isinstance(error, Transient) and self._exhausted(error, delivery)
+        ):
+            log.warning("message_given_up", queue=self.durable, error=str(error), age=delivery.age_seconds)
+            try:
+                await self.give_up(message, delivery, error)
+            except ServiceError as later:  # the outcome could not be stored: keep the message
+                log.warning("giving_up_failed", queue=self.durable, error=str(later))
+                await _told(msg.nak(delay=LONGEST_DELAY_SECONDS))
+                return "deferred"
+            await _told(msg.term())
+            return "given_up"
+        wanted = error.retry_after if isinstance(error, Transient) else None
+        delay = (
+            wanted if wanted is not None else min(2.0 ** min(delivery.attempt - 1, 10), LONGEST_DELAY_SECONDS)
+        )
+        log.info("message_deferred", queue=self.durable, error=str(error), delay=delay)
+        await _told(msg.nak(delay=delay))
+        return "deferred"
+
+    def _exhausted(self, error: Transient, delivery: Delivery) -> bool:
+        if error.max_attempts is not None and delivery.attempt >= error.max_attempts:
+            return True
+        return self.patience_seconds is not None and delivery.age_seconds > self.patience_seconds
+
+    @contextlib.asynccontextmanager
+    async def _kept_in_progress(self, msg: Msg) -> AsyncIterator[None]:
+        """Hold off redelivery while a slow handler is still at work."""
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(self.ack_wait_seconds / BEATS_PER_ACK_WAIT)
+                await _told(msg.in_progress())
+
+        beating = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+
+def _delivery(msg: Msg) -> Delivery:
+    metadata = msg.metadata
+    return Delivery(
+        subject=msg.subject,
+        data=msg.data,
+        headers=dict(msg.headers or {}),
+        attempt=metadata.num_delivered or 1,
+        age_seconds=max(0.0, time.time() - metadata.timestamp.timestamp()),
+    )
+
+
+async def _told(telling: Awaitable[None]) -> None:
+    """An answer to JetStream that gets lost only causes a redelivery, which handlers expect."""
+    with contextlib.suppress(nats.errors.Error, OSError):
+        await telling

@@ -1,0 +1,128 @@
+"""The life of a service: probes from the first moment, work, and an orderly stop on SIGTERM."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from services.common.errors import Misconfigured
+from services.common.logs import configure
+from services.common.settings import ServiceSettings
+
+log = structlog.get_logger()
+
+Worker = Callable[[asyncio.Event], Coroutine[object, object, None]]
+"""Works until the event is set, finishes what it holds, and returns."""
+
+
+class Lifecycle:
+    """Whether a service is ready, and when it has to stop."""
+
+    def __init__(self, drain_seconds: float) -> None:
+        self.stop = asyncio.Event()
+        self.ready = False
+        self._drain_seconds = drain_seconds
+
+    async def work(self, *workers: Worker) -> None:
+        """Be ready and run the workers until the stop; one that breaks ends the service.
+
+        After the stop they get `drain_seconds` to finish, then they are cancelled.
+        """
+        self.ready = True
+        try:
+            async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
+                for worker in workers:
+                    group.create_task(worker(self.stop))
+                await self.stop.wait()
+                self.ready = False
+                log.info("draining", seconds=self._drain_seconds)
+                limit.reschedule(asyncio.get_running_loop().time() + self._drain_seconds)
+        except TimeoutError:
+            log.warning("drain_timed_out", seconds=self._drain_seconds)
+        finally:
+            self.ready = False
+
+    async def unless_stopped(self, waiting: Awaitable[None]) -> bool:
+        """Wait, but not past a stop; False when the stop came first."""
+        work = asyncio.ensure_future(waiting)
+        stopped = asyncio.ensure_future(self.stop.wait())
+        try:
+            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                work.result()
+            return work.done()
+        finally:
+            for task in (work, stopped):
+                task.cancel()
+            await asyncio.gather(work, stopped, return_exceptions=True)
+
+
+Main = Callable[[Lifecycle], Awaitable[None]]
+
+
+def run(name: str, settings: ServiceSettings, main: Main) -> None:
+    """Run `main` with logging, probes and signals set up; exits 2 when a setting is at fault."""
+    configure(name, settings.log_level)
+    try:
+        asyncio.run(_serve(settings, main))
+    except* Misconfigured as group:
+        for error in group.exceptions:
+            log.error("misconfigured", error=str(error))  # noqa: TRY400  # the sentence says it all
+        sys.exit(2)
+
+
+async def _serve(settings: ServiceSettings, main: Main) -> None:
+    lifecycle = Lifecycle(settings.drain_seconds)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lifecycle.stop.set)
+    async with site(probes(lifecycle), settings.host, settings.metrics_port):
+        log.info("started", metrics_port=settings.metrics_port)
+        await main(lifecycle)
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def site(
+    app: web.Application, host: str, port: int, *, shutdown_seconds: float = 5.0
+) -> AsyncIterator[None]:
+    """Serve `app` while the context is open."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_seconds)
+    try:
+        await runner.setup()
+        await web.TCPSite(runner, host, port, reuse_address=True).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+LIFECYCLE = web.AppKey("lifecycle", Lifecycle)
+
+
+def probes(lifecycle: Lifecycle) -> web.Application:
+    """/healthz (the process lives), /readyz (it takes work), /metrics."""
+    app = web.Application()
+    app[LIFECYCLE] = lifecycle
+    app.add_routes(
+        [web.get("/healthz", _healthz), web.get("/readyz", _readyz), web.get("/metrics", _metrics)]
+    )
+    return app
+
+
+async def _healthz(_request: web.Request) -> web.Response:
+    return web.Response(text="ok\n")
+
+
+async def _readyz(request: web.Request) -> web.Response:
+    if not request.app[LIFECYCLE].ready:
+        return web.Response(status=503, text="not ready\n")
+    return web.Response(text="ok\n")
+
+
+async def _metrics(_request: web.Request) -> web.Response:
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

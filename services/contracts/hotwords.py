@@ -1,0 +1,108 @@
+"""Words a user wants spelled their way: the request, its limits and the report that comes back."""
+
+import unicodedata
+from collections.abc import Iterable
+from enum import StrEnum
+
+import msgspec
+
+MAX_WORDS = 5_000
+MAX_WORD_CHARACTERS = 64
+MAX_TOTAL_BYTES = 256 * 1024
+MAX_BOOST = 5.0
+DEFAULT_BOOST = 1.5
+"""Nats added per matched token: one token's odds grow by e^1.5, about 4.5 times."""
+
+
+class InvalidHotwords(ValueError):
+    """A hotword request broke a rule; `field` names the offending one."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class HotwordMethod(StrEnum):
+    """How hotwords steer the model: as text before the audio, or as a bonus on its scores."""
+
+    PROMPT_INJECTION = "prompt_injection"
+    LOGIT_BIAS = "logit_bias"
+
+
+class Hotwords(msgspec.Struct, frozen=True, kw_only=True):
+    """A list of words and how strongly they pull. The defaults mean: no hotwords."""
+
+    method: HotwordMethod = HotwordMethod.PROMPT_INJECTION
+    words: tuple[str, ...] = ()
+    boost_factor: float = DEFAULT_BOOST
+
+
+class DroppedHotword(msgspec.Struct, frozen=True, kw_only=True):
+    """A word that could not be applied, and why."""
+
+    word: str
+    reason: str
+
+
+class HotwordHit(msgspec.Struct, frozen=True, kw_only=True):
+    """A hotword found in the text; `time` is the start (seconds) of the segment that holds it."""
+
+    word: str
+    time: float
+
+
+class HotwordsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the hotwords of one request: counts, and the first dropped ones with reasons."""
+
+    method: HotwordMethod
+    given: int
+    applied: int
+    dropped: tuple[DroppedHotword, ...] = ()
+    hits: tuple[HotwordHit, ...] = ()
+
+
+def validated(
+    *,
+    method: str = HotwordMethod.PROMPT_INJECTION,
+    words: Iterable[object] = (),
+    boost_factor: float = DEFAULT_BOOST,
+) -> Hotwords:
+    """Check raw values against every limit and return them cleaned: NFC, trimmed, no duplicates.
+
+    Raises `InvalidHotwords` naming the first field and value that broke a rule.
+    """
+    try:
+        known = HotwordMethod(method)
+    except ValueError:
+        choices = " or ".join(HotwordMethod)
+        raise InvalidHotwords("method", f"unknown hotword method {method!r}: use {choices}") from None
+    if isinstance(boost_factor, bool) or not isinstance(boost_factor, int | float):
+        raise InvalidHotwords("boost_factor", f"boost_factor must be a number, not {boost_factor!r}")
+    if not 0 <= boost_factor <= MAX_BOOST:  # also refuses nan
+        raise InvalidHotwords("boost_factor", f"boost_factor {boost_factor} is outside 0 to {MAX_BOOST:g}")
+    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+        raise InvalidHotwords("words", f"words must be a list of strings, not {type(words).__name__}")
+    cleaned = tuple(dict.fromkeys(_cleaned(word) for word in words))
+    if len(cleaned) > MAX_WORDS:
+        raise InvalidHotwords("words", f"{len(cleaned)} hotwords given, at most {MAX_WORDS} are allowed")
+    total = sum(len(word.encode()) for word in cleaned)
+    if total > MAX_TOTAL_BYTES:
+        raise InvalidHotwords("words", f"hotwords take {total} bytes, at most {MAX_TOTAL_BYTES} are allowed")
+    return Hotwords(method=known, words=cleaned, boost_factor=float(boost_factor))
+
+
+def _cleaned(word: object) -> str:
+    if not isinstance(word, str):
+        raise InvalidHotwords("words", f"hotword {word!r} is not a string")
+    text = " ".join(unicodedata.normalize("NFC", word).split())
+    if not 1 <= len(text) <= MAX_WORD_CHARACTERS:
+        raise InvalidHotwords(
+            "words", f"hotword {word[:80]!r} must have 1 to {MAX_WORD_CHARACTERS} characters"
+        )
+    if not any(character.isalnum() for character in text):
+        raise InvalidHotwords("words", f"hotword {text!r} holds no letter or digit")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise InvalidHotwords("words", f"hotword {text!r} holds a control character")
+    if "<|" in text or "|>" in text:
+        raise InvalidHotwords("words", f"hotword {text!r} must not hold <| or |>, the model's own marks")
+    return text

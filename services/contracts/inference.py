@@ -1,0 +1,74 @@
+"""Request and response of the container's `POST /invocations`.
+
+The request is `multipart/form-data` with two parts: `audio` (FLAC or WAV, 16 kHz mono, at most
+30 s) and `options` (JSON of `InferenceOptions`). A bare `audio/*` body means default options.
+The response is JSON of `InferenceResult`; times are seconds from the start of the audio sent.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from services.contracts.hotwords import Hotwords, HotwordsReport
+
+SAMPLE_RATE = 16_000
+MAX_AUDIO_SECONDS = 30.0
+MAX_BODY_BYTES = 6 * 1024 * 1024
+"""SageMaker's real-time limit as its service model states it; a 30 s chunk needs under 1 MB."""
+
+AUDIO_PART = "audio"
+OPTIONS_PART = "options"
+
+
+class Task(StrEnum):
+    """What Whisper writes: the language spoken, or its English translation."""
+
+    TRANSCRIBE = "transcribe"
+    TRANSLATE = "translate"
+
+
+class Timestamps(StrEnum):
+    """The finest unit that gets start and end times."""
+
+    SEGMENT = "segment"
+    WORD = "word"
+
+
+class InferenceOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How one chunk is to be transcribed."""
+
+    language: str | None = None
+    """ISO-639-1 code such as `en` or `zh`; None lets the model detect it."""
+    task: Task = Task.TRANSCRIBE
+    hotwords: Hotwords | None = None
+    timestamps: Timestamps = Timestamps.SEGMENT
+    temperature: float = 0.0
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """A phrase with its times (seconds) and Whisper's own quality figures."""
+
+    start: float
+    end: float
+    text: str
+    avg_logprob: float = 0.0
+    no_speech_prob: float = 0.0
+    compression_ratio: float = 0.0
+
+
+class Word(msgspec.Struct, frozen=True, kw_only=True):
+    """One word with its times (seconds)."""
+
+    start: float
+    end: float
+    word: str
+
+
+class InferenceResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the model heard in one chunk."""
+
+    text: str
+    language: str
+    segments: tuple[Segment, ...]
+    words: tuple[Word, ...] | None = None
+    hotwords: HotwordsReport | None = None

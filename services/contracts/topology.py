@@ -1,0 +1,224 @@
+"""Streams, subjects and consumers of the pipeline, as data. No subject stands anywhere else.
+
+Each stream that readers wait on republishes its messages, headers only, below `live.`: a wake-up
+that may be lost, after which the truth is read from the stream.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from services.contracts.messages import Lane
+
+MINIMUM_SERVER = (2, 10, 0)
+"""Older nats-server loses work-queue state on kill -9, and has no sync_interval."""
+
+DAY_SECONDS = 86_400.0
+GIB = 1024**3
+
+PART_BYTES = 512 * 1024
+"""Size of an upload's parts: the fastest size measured that leaves small messages quick."""
+
+
+class Stream(StrEnum):
+    """Names of the streams."""
+
+    UP = "UP"
+    CTL = "CTL"
+    CHUNK = "CHUNK"
+    RES = "RES"
+    JOB = "KV_JOB"
+    HOTWORDS = "KV_HOTWORDS"
+    TOKENS = "KV_TOKENS"
+    DLQ = "DLQ"
+
+
+class Retention(StrEnum):
+    """When JetStream drops a message: by the stream's limits, or as soon as it was acked."""
+
+    LIMITS = "limits"
+    WORK_QUEUE = "workqueue"
+
+
+class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream as it must be declared."""
+
+    name: Stream
+    subjects: tuple[str, ...]
+    retention: Retention = Retention.LIMITS
+    max_bytes: int = -1
+    max_age_seconds: float = 0.0
+    last_per_subject: bool = False
+    """Keep only the newest message of a subject: what makes a stream a key-value bucket."""
+    wake: tuple[str, str] | None = None
+    """Source and destination of the headers-only republish."""
+
+
+class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One durable pull consumer."""
+
+    name: str
+    stream: Stream
+    filter: str
+    ack_wait_seconds: float
+    max_ack_pending: int = 1024
+
+
+def streams(
+    *,
+    up_bytes: int = 50 * GIB,
+    chunk_bytes: int = 2 * GIB,
+    results_bytes: int = 10 * GIB,
+    audio_seconds: float = 7 * DAY_SECONDS,
+    text_seconds: float = 7 * DAY_SECONDS,
+) -> tuple[StreamSpec, ...]:
+    """Every stream, with its disk budget (bytes) and how long it keeps what nobody erased (seconds)."""
+    return (
+        StreamSpec(
+            name=Stream.UP,
+            subjects=("up.*.*",),
+            max_bytes=up_bytes,
+            max_age_seconds=audio_seconds,
+            wake=("up.>", "live.up.>"),
+        ),
+        StreamSpec(
+            name=Stream.CTL,
+            subjects=("ctl.*.*.*",),
+            retention=Retention.WORK_QUEUE,
+            max_bytes=GIB // 4,
+            max_age_seconds=audio_seconds,
+        ),
+        StreamSpec(
+            name=Stream.CHUNK,
+            subjects=("chunk.*.*.*",),
+            retention=Retention.WORK_QUEUE,
+            max_bytes=chunk_bytes,
+            max_age_seconds=audio_seconds,
+        ),
+        StreamSpec(
+            name=Stream.RES,
+            subjects=("res.>",),
+            max_bytes=results_bytes,
+            max_age_seconds=text_seconds,
+            wake=("res.>", "live.res.>"),
+        ),
+        StreamSpec(
+            name=Stream.JOB,
+            subjects=("$KV.JOB.>",),
+            max_bytes=GIB,
+            last_per_subject=True,
+            wake=("$KV.JOB.>", "live.job.>"),
+        ),
+        StreamSpec(
+            name=Stream.HOTWORDS,
+            subjects=("$KV.HOTWORDS.>",),
+            max_bytes=GIB,
+            last_per_subject=True,
+        ),
+        StreamSpec(
+            name=Stream.TOKENS,
+            subjects=("$KV.TOKENS.>",),
+            max_bytes=GIB // 4,
+            last_per_subject=True,
+            wake=("$KV.TOKENS.>", "live.tokens.>"),
+        ),
+        StreamSpec(
+            name=Stream.DLQ,
+            subjects=(
+                "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+                "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+            ),
+            max_bytes=GIB // 4,
+            max_age_seconds=7 * DAY_SECONDS,
+        ),
+    )
+
+
+CHUNKERS = {
+    lane: ConsumerSpec(
+        name=f"chunker-{lane}", stream=Stream.CTL, filter=f"ctl.{lane}.>", ack_wait_seconds=30.0
+    )
+    for lane in Lane
+}
+TRANSCRIBER = ConsumerSpec(
+    name="transcriber", stream=Stream.CHUNK, filter="chunk.>", ack_wait_seconds=30.0, max_ack_pending=4096
+)
+CONSUMERS = (*CHUNKERS.values(), TRANSCRIBER)
+
+AUTH_REQUESTS = "auth.requests"
+AUTH_QUEUE = "auth"
+
+
+def part(run: str, number: int | str = "*") -> str:
+    """Part `number` of an upload."""
+    return f"up.{run}.{number}"
+
+
+def control(lane: Lane | str, owner: str, job: str) -> str:
+    """The command that starts a job."""
+    return f"ctl.{lane}.{owner}.{job}"
+
+
+def chunk(lane: Lane | str, run: str, number: int | str = "*") -> str:
+    """A chunk waiting for the transcriber."""
+    return f"chunk.{lane}.{run}.{number}"
+
+
+def results(run: str) -> str:
+    """Everything that happened to an upload."""
+    return f"res.{run}.>"
+
+
+def cut(run: str, number: int | str = "*") -> str:
+    """The plan of one chunk."""
+    return f"res.{run}.cut.{number}"
+
+
+def text(run: str, number: int | str = "*") -> str:
+    """The text of one chunk."""
+    return f"res.{run}.text.{number}"
+
+
+def gap(run: str, number: int | str = "*", attempt: int | str = "*") -> str:
+    """A chunk without text, by the attempt that failed."""
+    return f"res.{run}.gap.{number}.{attempt}"
+
+
+def end(run: str, attempt: int | str = "*") -> str:
+    """The end of one attempt."""
+    return f"res.{run}.end.{attempt}"
+
+
+def job_record(owner: str, job: str) -> str:
+    """The record of one job; `*` as the job stands for all of an owner's."""
+    return f"$KV.JOB.{owner}.{job}"
+
+
+def hotword_list(owner: str, name: str = "default") -> str:
+    """A user's stored hotword configuration."""
+    return f"$KV.HOTWORDS.{owner}.{name}"
+
+
+def revoked_session(sid: str) -> str:
+    """A session that was ended before its tokens expired."""
+    return f"$KV.TOKENS.revoked.{sid}"
+
+
+def live_parts(run: str) -> str:
+    """Wake-up: a part of this upload was stored."""
+    return f"live.up.{run}.*"
+
+
+def live_results(run: str = "*") -> str:
+    """Wake-up: something happened to this upload, or to any."""
+    return f"live.res.{run}.>"
+
+
+def live_job(owner: str = "*", job: str = "*") -> str:
+    """Wake-up: a job's record changed."""
+    return f"live.job.{owner}.{job}"
+
+
+def live_revoked_sessions() -> str:
+    """Wake-up: a session was revoked."""
+    return "live.tokens.revoked.*"

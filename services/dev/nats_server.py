@@ -1,0 +1,89 @@
+"""A nats-server with JetStream on loopback, for the local stack and the tests."""
+
+import asyncio
+import contextlib
+import shutil
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+
+from services.common.errors import Misconfigured
+from services.dev.processes import free_port, stop
+
+START_SECONDS = 15.0
+SET_UP = Path(__file__).parents[2] / ".setup" / "nats-server"
+
+
+def binary() -> str:
+    """The nats-server that set-up chose, else the one on PATH."""
+    if SET_UP.exists():
+        return str(SET_UP)
+    found = shutil.which("nats-server")
+    if found is None:
+        raise Misconfigured("nats-server 2.10 or newer is not installed: run `make setup`")
+    return found
+
+
+class NatsServer:
+    """One server whose port and store outlive kill and restart."""
+
+    def __init__(self, store: Path, port: int | None = None, *, max_store: str = "200GB") -> None:
+        self.port = port or free_port()
+        self.url = f"nats://127.0.0.1:{self.port}"
+        self.monitor = free_port()
+        self._store = store
+        self._max_store = max_store
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        """Start and wait until JetStream answers."""
+        self._store.mkdir(parents=True, exist_ok=True)
+        config = self._store / "nats.conf"
+        config.write_text(
+            f'server_name: local\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
+            f'jetstream {{ store_dir: "{self._store}", max_file_store: {self._max_store}, max_mem: 256MB }}\n'
+        )
+        with (self._store / "nats.log").open("ab") as output:
+            self.process = await asyncio.create_subprocess_exec(
+                binary(), "-c", str(config), stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+            )
+        async with asyncio.timeout(START_SECONDS):
+            while not await self._healthy():
+                if self.process.returncode is not None:
+                    tail = (self._store / "nats.log").read_text()[-500:]
+                    raise Misconfigured(f"nats-server did not start on port {self.port}: {tail}")
+                await asyncio.sleep(0.05)
+
+    async def kill(self) -> None:
+        """kill -9, as a crash would."""
+        if self.process and self.process.returncode is None:
+            self.process.send_signal(signal.SIGKILL)
+            await self.process.wait()
+
+    async def stop(self) -> None:
+        """End it in good order."""
+        if self.process:
+            await stop(self.process)
+
+    async def _healthy(self) -> bool:
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+            timeout = aiohttp.ClientTimeout(total=1)
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(f"http://127.0.0.1:{self.monitor}/healthz") as answer,
+            ):
+                return answer.status == 200
+        return False
+
+
+@contextlib.asynccontextmanager
+async def nats_server(store: Path, port: int | None = None) -> AsyncIterator[NatsServer]:
+    """A running server that ends with the context; its data stays in `store`."""
+    server = NatsServer(store, port)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await asyncio.shield(server.stop())

@@ -1,0 +1,48 @@
+"""Child processes of the local stack: free ports, start, stop by pid, and never one left behind."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+import structlog
+
+log = structlog.get_logger()
+
+TERM_SECONDS = 4.0
+
+
+def free_port() -> int:
+    """A loopback TCP port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def stop(process: asyncio.subprocess.Process, *, seconds: float = TERM_SECONDS) -> None:
+    """SIGTERM, then SIGKILL for what is still there after `seconds`."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(seconds):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@contextlib.asynccontextmanager
+async def child(
+    arguments: Sequence[str], *, environ: Mapping[str, str], output: int | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that is gone when the context closes."""
+    process = await asyncio.create_subprocess_exec(
+        *arguments, env=dict(environ), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
+    )
+    try:
+        yield process
+    finally:
+        await asyncio.shield(stop(process))

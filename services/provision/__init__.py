@@ -1,0 +1,1 @@
+"""Declares streams and consumers: the step that runs before the services start."""

@@ -1,0 +1,45 @@
+"""Fixtures shared by all tests: real servers on free loopback ports, ended by pid."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import pytest
+
+from services.common.bus import Bus, connect
+from services.common.settings import ServiceSettings
+from services.contracts.topology import MINIMUM_SERVER
+from services.dev.nats_server import NatsServer, nats_server
+from services.provision.declare import declare
+from services.provision.settings import Settings as ProvisionSettings
+
+ConnectBus = Callable[[str], AbstractAsyncContextManager[Bus]]
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[NatsServer]:
+    """A nats-server of the test's own, with every stream declared."""
+    async with nats_server(tmp_path / "nats") as server:
+        async with connect(ServiceSettings(nats_url=server.url), "provision", MINIMUM_SERVER) as bus:
+            await declare(bus.jetstream, ProvisionSettings(nats_url=server.url))
+        yield server
+
+
+@pytest.fixture
+async def bus(broker: NatsServer) -> AsyncIterator[Bus]:
+    """A connection to the test's broker."""
+    async with connect(ServiceSettings(nats_url=broker.url), "test", MINIMUM_SERVER) as connected:
+        yield connected
+
+
+@pytest.fixture
+def connect_bus(broker: NatsServer) -> ConnectBus:
+    """Makes further connections by role name."""
+
+    @contextlib.asynccontextmanager
+    async def make(name: str) -> AsyncIterator[Bus]:
+        async with connect(ServiceSettings(nats_url=broker.url), name, MINIMUM_SERVER) as connected:
+            yield connected
+
+    return make

@@ -1,0 +1,152 @@
+"""The bus against a real nats-server: create-only facts, compare-and-set, wake-ups, restarts."""
+
+import asyncio
+
+import msgspec
+import pytest
+
+from services.common.bus import Bus
+from services.common.consumer import Consumer, Delivery
+from services.common.documents import Documents
+from services.common.errors import Permanent, ServiceError, Transient
+from services.contracts import topology
+from services.contracts.topology import Stream
+from services.dev.nats_server import NatsServer
+
+
+class Count(msgspec.Struct, frozen=True):
+    value: int
+
+
+async def test_create_stores_the_first_message_only(bus: Bus) -> None:
+    subject = topology.text("r-0", 1)
+
+    assert await bus.create(subject, b"first", {"X-Note": "kept"})
+    assert not await bus.create(subject, b"second")
+
+    stored = await bus.last(Stream.RES, subject)
+    assert stored is not None
+    assert (stored.data, stored.headers["X-Note"]) == (b"first", "kept")
+
+
+async def test_next_walks_the_matching_subjects_in_stream_order(bus: Bus) -> None:
+    for number in (2, 0, 1):
+        await bus.create(topology.text("walk-0", number), str(number).encode())
+    await bus.create(topology.text("other-0", 0), b"other")
+
+    seen, after = [], 0
+    while (found := await bus.next(Stream.RES, topology.results("walk-0"), after)) is not None:
+        seen.append(found.data)
+        after = found.sequence
+
+    assert seen == [b"2", b"0", b"1"]
+
+
+async def test_last_is_none_where_nothing_was_stored(bus: Bus) -> None:
+    assert await bus.last(Stream.RES, topology.text("none-0", 1)) is None
+
+
+async def test_documents_change_survives_racing_writers(bus: Bus) -> None:
+    documents = Documents(bus, Stream.JOB, Count)
+    subject = topology.job_record("owner", "job")
+    await documents.create(subject, Count(0))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10):
+            group.create_task(documents.change(subject, lambda old: Count(old.value + 1)))
+
+    assert await documents.get(subject) == Count(10)
+
+
+async def test_a_stored_result_wakes_its_readers(bus: Bus) -> None:
+    async with bus.woken_by(topology.live_results("wake-0")) as woken, asyncio.timeout(5):
+        await bus.create(topology.text("wake-0", 0), b"x")
+        await woken.wait()
+
+
+async def test_operations_outlive_a_killed_broker(broker: NatsServer, bus: Bus) -> None:
+    assert await bus.create(topology.text("kill-0", 0), b"before")
+    await broker.kill()
+    waiting = asyncio.create_task(bus.create(topology.text("kill-0", 1), b"during"))
+    await broker.start()
+
+    async with asyncio.timeout(20):
+        assert await waiting
+        stored = await bus.last(Stream.RES, topology.text("kill-0", 0))
+
+    assert stored is not None
+    assert stored.data == b"before"
+
+
+@pytest.mark.parametrize(
+    ("error", "gives_up_after"),
+    [(Permanent("never"), 1), (Transient("twice", retry_after=0.0, max_attempts=2), 2)],
+)
+async def test_consumer_gives_up_as_the_error_says(
+    bus: Bus, error: ServiceError, gives_up_after: int
+) -> None:
+    attempts: list[int] = []
+    given_up = asyncio.Event()
+
+    async def handle(_message: bytes, delivery: Delivery) -> None:
+        attempts.append(delivery.attempt)
+        raise error
+
+    async def give_up(_message: bytes, _delivery: Delivery, _error: ServiceError) -> None:
+        given_up.set()
+
+    await bus.create(topology.chunk("short", "c-0", 0), b"audio")
+    consumer = Consumer(
+        stream=Stream.CHUNK,
+        durable=topology.TRANSCRIBER.name,
+        ack_wait_seconds=topology.TRANSCRIBER.ack_wait_seconds,
+        read=lambda delivery: delivery.data,
+        handle=handle,
+        give_up=give_up,
+    )
+    stop = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(consumer.run(bus, 1, stop))
+        await given_up.wait()
+        stop.set()
+
+    assert attempts == list(range(1, gives_up_after + 1))
+
+
+async def test_consumer_hands_a_message_back_when_it_is_cancelled(bus: Bus) -> None:
+    handled: list[int] = []
+    started, done = asyncio.Event(), asyncio.Event()
+
+    async def hang(_message: bytes, _delivery: Delivery) -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    async def finish(_message: bytes, delivery: Delivery) -> None:
+        handled.append(delivery.attempt)
+        done.set()
+
+    async def never(_message: bytes, _delivery: Delivery, error: ServiceError) -> None:
+        raise error
+
+    def consumer(handle: object) -> Consumer[bytes]:
+        return Consumer(
+            stream=Stream.CHUNK,
+            durable=topology.TRANSCRIBER.name,
+            ack_wait_seconds=topology.TRANSCRIBER.ack_wait_seconds,
+            read=lambda delivery: delivery.data,
+            handle=handle,  # type: ignore[arg-type]
+            give_up=never,
+        )
+
+    await bus.create(topology.chunk("short", "d-0", 0), b"audio")
+    first = asyncio.create_task(consumer(hang).run(bus, 1, asyncio.Event()))
+    await started.wait()
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+
+    stop = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        group.create_task(consumer(finish).run(bus, 1, stop))
+        await done.wait()
+        stop.set()
+    assert handled == [2]
