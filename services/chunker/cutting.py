@@ -1,0 +1,191 @@
+"""Where a recording is cut into chunks, and which stretches without speech are left out.
+
+Every decision depends on the end of the chunk before and on the speech probabilities after it, never
+on how much audio happens to be buffered: the same recording always gives the same chunks, and a
+cutter that follows stored cuts goes on exactly as the one that made them.
+
+Figures: on synthetic speech with known word positions this rule puts at most 0.6 % of the cuts inside
+a word, clean or noisy; a cut every 30 s does so 71-77 % of the time (bench/cuts).
+"""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from pydub import AudioSegment
+
+from services.contracts.messages import ChunkCut, Range
+
+SAMPLE_RATE = 16_000
+FRAME = 512
+"""Samples that one speech probability stands for: 32 ms."""
+
+SHORTEST = 10 * SAMPLE_RATE // FRAME
+"""Frames before which no cut is sought; a window of 10-30 s misses fewer pauses than one of 20-30 s."""
+LONGEST = 30 * SAMPLE_RATE // FRAME
+"""Frames after which a chunk must end: the model hears 30 s at a time."""
+PAUSE = 0.35
+"""Below this probability a frame may be cut in."""
+SPEECH = 0.1
+"""From this probability on a frame is never left out; only 0.01-0.04 % of word time lies below it."""
+PAD = 10
+"""Frames kept on each side of speech: 0.32 s."""
+WORTH_SKIPPING = 15
+"""Frames below which a stretch without speech stays in: 0.48 s."""
+DIP = 9
+"""Frames over which the least speech is sought where there is no pause: 0.29 s."""
+
+Samples = NDArray[np.int16]
+Probabilities = NDArray[np.float32]
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One stretch of speech, with what was left out just before it; positions are samples."""
+
+    number: int
+    start: int
+    end: int
+    skipped: tuple[Range, ...]
+    audio: AudioSegment
+
+
+class Cutter:
+    """Takes a recording's blocks in order and gives its chunks; holds about 40 s of audio at most."""
+
+    def __init__(self, *, skip_silence: bool = True, stored: Sequence[ChunkCut] = ()) -> None:
+        """`stored` are the cuts of chunks 0, 1, ... made before; they are repeated exactly."""
+        self._skip_silence = skip_silence
+        self._stored = stored
+        self._number = 0
+        self._last_end = 0  # sample where the last chunk ended
+        self._origin = 0  # the first frame after it
+        self._first = 0  # frame where the buffer begins
+        self._pcm = bytearray()
+        self._probabilities: Probabilities = np.empty(0, np.float32)
+        self._ended = False
+        self.samples = 0
+
+    def feed(self, block: Samples, probabilities: Probabilities) -> list[Chunk]:
+        """The chunks that are certain after `block` (n,) with its probabilities (ceil(n / 512),)."""
+        self._pcm += block.tobytes()
+        self._probabilities = np.concatenate((self._probabilities, probabilities))
+        self.samples += len(block)
+        return self._ready()
+
+    def finish(self) -> list[Chunk]:
+        """The last chunks, after the last block."""
+        self._ended = True
+        return self._ready()
+
+    @property
+    def skipped(self) -> tuple[Range, ...]:
+        """What was left out after the last chunk; known once all is finished."""
+        return _ranges(self._last_end, self.samples)
+
+    def _ready(self) -> list[Chunk]:
+        chunks = []
+        while (chunk := self._next()) is not None:
+            chunks.append(chunk)
+            self._number += 1
+        return chunks
+
+    def _next(self) -> Chunk | None:
+        return self._following() if self._number < len(self._stored) else self._deciding()
+
+    def _following(self) -> Chunk | None:
+        cut = self._stored[self._number]
+        if self.samples < cut.end and not self._ended:
+            self._forget(min(cut.start // FRAME, self._buffered_end()))
+            return None
+        return self._chunk(cut.start, cut.end, cut.skipped)
+
+    def _deciding(self) -> Chunk | None:
+        start = self._start()
+        if start is None or (self._buffered_end() - start <= LONGEST and not self._ended):
+            return None
+        window = self._probabilities[start - self._first :]
+        length = cut_after(window)
+        if self._skip_silence:
+            length = without_tail(window[:length])
+        begin = start * FRAME
+        end = min((start + length) * FRAME, self.samples)
+        return self._chunk(begin, end, _ranges(self._last_end, begin))
+
+    def _start(self) -> int | None:
+        """Frame where the next chunk starts, or None while there is nothing to start with."""
+        if not self._skip_silence:
+            return self._origin if self._buffered_end() > self._origin else None
+        speech = np.flatnonzero(self._probabilities >= SPEECH)
+        found = self._first + int(speech[0]) if len(speech) else self._buffered_end()
+        long_silence = found - self._origin > PAD + WORTH_SKIPPING
+        if len(speech):
+            return found - PAD if long_silence else self._origin
+        if long_silence:
+            self._forget(found - PAD)
+        return None
+
+    def _chunk(self, start: int, end: int, skipped: tuple[Range, ...]) -> Chunk:
+        base = self._first * FRAME
+        pcm = bytes(self._pcm[2 * (start - base) : 2 * (end - base)])
+        # A stored cut may reach past the end where another decoder gave some samples more.
+        pcm = pcm.ljust(2 * (end - start), b"\0")
+        self._last_end = end
+        self._origin = -(-end // FRAME)
+        self._forget(min(self._origin, self._buffered_end()))
+        audio = AudioSegment(data=pcm, sample_width=2, frame_rate=SAMPLE_RATE, channels=1)
+        return Chunk(number=self._number, start=start, end=end, skipped=skipped, audio=audio)
+
+    def _buffered_end(self) -> int:
+        return self._first + len(self._probabilities)
+
+    def _forget(self, frame: int) -> None:
+        """Drop the buffer before `frame`."""
+        count = max(0, frame - self._first)
+        del self._pcm[: count * FRAME * 2]
+        self._probabilities = self._probabilities[count:]
+        self._first += count
+
+
+def cut_after(probabilities: Probabilities) -> int:
+    """How many frames a chunk that starts with these takes: at most `LONGEST`, ending in a pause.
+
+    That is the middle of the longest run of frames below `PAUSE` between `SHORTEST` and `LONGEST`; the
+    quietest place inside the run would be worse, for it is often the stop of a plosive at its edge.
+    """
+    if len(probabilities) <= LONGEST:
+        return len(probabilities)
+    window = probabilities[:LONGEST]
+    starts, ends = _runs(window[SHORTEST:] < PAUSE)
+    if not len(starts):
+        return _dip(window)
+    longest = int(_last_argmax(ends - starts))
+    return SHORTEST + int(starts[longest] + ends[longest]) // 2
+
+
+def without_tail(probabilities: Probabilities) -> int:
+    """How many of a chunk's frames remain when the silence at its end is left out, where it is worth it."""
+    speech = np.flatnonzero(probabilities >= SPEECH)
+    end = int(speech[-1]) + 1 + PAD if len(speech) else 0
+    return end if len(probabilities) - end > WORTH_SKIPPING else len(probabilities)
+
+
+def _dip(window: Probabilities) -> int:
+    """The middle of the `DIP` frames with the least speech, the last such place."""
+    sums = np.convolve(window[SHORTEST:], np.ones(DIP, np.float32), "valid")
+    return SHORTEST + int(_last_argmax(-sums)) + DIP // 2
+
+
+def _runs(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """First frames of the runs of True, and the frames after their last ones."""
+    steps = np.diff(np.concatenate(([0], quiet.astype(np.int8), [0])))
+    return np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
+
+
+def _last_argmax(values: NDArray[np.generic]) -> int:
+    """Where the largest value stands, the last of equals: a longer chunk costs the model no more."""
+    return len(values) - 1 - int(np.argmax(values[::-1]))
+
+
+def _ranges(start: int, end: int) -> tuple[Range, ...]:
+    return (Range(start, end),) if end > start else ()
