@@ -13,7 +13,7 @@ ESPEAK_RATE = 22_050
 """Samples per second that espeak-ng writes: 16-bit mono."""
 PAUSE_SECONDS = (0.3, 1.2)
 DISTINCT_CLIPS = 300
-"""Longer recordings repeat their sentences: memory and rendering time stay flat (about 15 minutes of speech)."""
+"""Longer recordings repeat their sentences (after some 15 minutes): memory and rendering time stay flat."""
 
 FORMATS: dict[str, tuple[str, ...]] = {
     "wav": ("-c:a", "pcm_s16le", "-f", "wav"),
@@ -27,7 +27,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "m4a_faststart": ("-c:a", "aac", "-b:a", "64k", "-movflags", "+faststart", "-f", "ipod"),
     "mp4": ("-c:v", "mpeg4", "-c:a", "aac", "-b:a", "64k", "-shortest", "-f", "mp4"),
 }
-"""ffmpeg's output options by format name; `m4a` and `mp4` carry their index at the end, `mp4` a picture too."""
+"""ffmpeg's output options by format; `m4a` and `mp4` carry their index at the end, `mp4` a picture too."""
 BLACK_PICTURE = ("-f", "lavfi", "-i", "color=size=64x64:rate=1")
 
 

@@ -1,0 +1,1 @@
+"""The SageMaker container: Whisper behind `GET /ping` and `POST /invocations`."""

@@ -1,0 +1,33 @@
+"""What the container can be told through its environment."""
+
+import os
+
+import msgspec
+
+
+class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Defaults run on SageMaker as they are."""
+
+    whisper_model: str = "auto"
+    """Model directory, hub id, or `auto`: openai/whisper-base if the hub answers, else the bundled model."""
+    host: str = "0.0.0.0"  # noqa: S104  # SageMaker calls the container's own address
+    """Address that HTTP listens on."""
+    sagemaker_bind_to_port: int = 8080
+    """Port of /ping, /invocations and /metrics; SageMaker sets it where containers share a host."""
+    max_queue: int = 16
+    """Requests that may wait for their turn; one more is answered 429."""
+    request_timeout_seconds: float = 60.0
+    """Longest time from a request's arrival to its answer; SageMaker itself gives up after 60 s."""
+    drain_seconds: float = 28.0
+    """How long requests may take to finish after SIGTERM; SageMaker kills the container after 30 s."""
+    torch_threads: int = 0
+    """Threads the model computes with; 0 means one per core, at most four."""
+    device: str = "auto"
+    """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+
+    @property
+    def threads(self) -> int:
+        """`torch_threads`, resolved."""
+        return self.torch_threads or min(4, os.cpu_count() or 1)
