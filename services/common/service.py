@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import TypeVar
 
 import structlog
 from aiohttp import web
@@ -12,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.common.errors import Misconfigured
 from services.common.logs import configure
-from services.common.settings import ServiceSettings
+from services.common.settings import ServiceSettings, load
 
 log = structlog.get_logger()
 
@@ -63,6 +65,16 @@ class Lifecycle:
 
 
 Main = Callable[[Lifecycle], Awaitable[None]]
+S = TypeVar("S", bound=ServiceSettings)
+
+
+def load_or_exit(settings: type[S]) -> S:
+    """Settings from this process's environment; a sentence on stderr and exit 2 when one is at fault."""
+    try:
+        return load(settings, os.environ)
+    except Misconfigured as error:
+        print(f"cannot start: {error}", file=sys.stderr)  # noqa: T201  # logging is not set up yet
+        sys.exit(2)
 
 
 def run(name: str, settings: ServiceSettings, main: Main) -> None:

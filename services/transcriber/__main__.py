@@ -1,0 +1,23 @@
+"""`python -m services.transcriber`: wire the queue to the endpoint and work until SIGTERM."""
+
+from services.common.bus import connect
+from services.common.service import Lifecycle, load_or_exit, run
+from services.contracts.topology import MINIMUM_SERVER
+from services.transcriber.endpoint import connected
+from services.transcriber.settings import Settings
+from services.transcriber.worker import Transcriber
+
+
+def main() -> None:
+    """Run the service."""
+    settings = load_or_exit(Settings)
+
+    async def serve(lifecycle: Lifecycle) -> None:
+        async with connect(settings, "transcriber", MINIMUM_SERVER) as bus, connected(settings) as endpoint:
+            await lifecycle.work(Transcriber(bus, endpoint, settings).run)
+
+    run("transcriber", settings, serve)
+
+
+if __name__ == "__main__":
+    main()

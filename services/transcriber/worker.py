@@ -1,0 +1,163 @@
+"""Take chunks from the queue, have them transcribed, store what was heard."""
+
+import asyncio
+from collections import OrderedDict
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from services.common.bus import Bus
+from services.common.consumer import Consumer, Delivery
+from services.common.documents import Documents
+from services.common.errors import Permanent, ServiceError, Transient
+from services.contracts import topology
+from services.contracts.hotwords import HotwordsReport
+from services.contracts.identifiers import run_id
+from services.contracts.inference import SAMPLE_RATE, InferenceResult, Segment, Word
+from services.contracts.messages import (
+    HEADER,
+    ChunkFailed,
+    ChunkTranscribed,
+    JobRecord,
+    Problem,
+    TranscribeChunk,
+)
+from services.contracts.topology import TRANSCRIBER, Stream
+from services.transcriber.endpoint import Endpoint
+from services.transcriber.errors import ModelFailed
+from services.transcriber.settings import Settings
+
+log = structlog.get_logger()
+
+REMEMBERED_FAILURES = 10_000
+MILLISECONDS = 3
+"""Digits of a time in seconds; Whisper itself knows hundredths."""
+
+AUDIO_SECONDS = Counter("whisper_transcribed_audio_seconds_total", "Audio transcribed")
+GAPS = Counter("whisper_gaps_total", "Chunks that ended without text", ["code"])
+DROPPED = Counter("whisper_chunks_dropped_total", "Chunks of jobs that were deleted meanwhile")
+
+
+class Transcriber:
+    """Handles one chunk after another; any number of processes may do so."""
+
+    def __init__(self, bus: Bus, endpoint: Endpoint, settings: Settings) -> None:
+        self._bus = bus
+        self._endpoint = endpoint
+        self._settings = settings
+        self._jobs = Documents(bus, Stream.JOB, JobRecord)
+        self._failures: OrderedDict[str, int] = OrderedDict()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until the stop, then finish the chunks in hand."""
+        consumer = Consumer(
+            stream=TRANSCRIBER.stream,
+            durable=TRANSCRIBER.name,
+            ack_wait_seconds=TRANSCRIBER.ack_wait_seconds,
+            read=_command,
+            handle=self._handle,
+            give_up=self._give_up,
+            patience_seconds=self._settings.chunk_patience_seconds,
+            context=lambda command: {"job_id": command.job, "chunk": command.chunk},
+        )
+        await consumer.run(self._bus, self._settings.transcriber_slots, stop)
+
+    async def _handle(self, command: TranscribeChunk, delivery: Delivery) -> None:
+        run = run_id(command.job, command.run)
+        if await self._bus.last(Stream.RES, topology.text(run, command.chunk)) is not None:
+            return  # a repeated delivery of a chunk that is done
+        record = await self._live_record(command)
+        if record is None:
+            DROPPED.inc()
+            return
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        try:
+            result = await self._endpoint.transcribe(delivery.data, record.options.inference())
+        except ModelFailed as error:
+            raise self._counted(delivery.subject, error) from error
+        event = _event(command, result, loop.time() - started)
+        await self._publish(command, topology.text(run, command.chunk), event)
+        AUDIO_SECONDS.inc((command.end - command.start) / SAMPLE_RATE)
+
+    async def _live_record(self, command: TranscribeChunk) -> JobRecord | None:
+        """The job's record, unless the job was deleted or its upload begun anew."""
+        record = await self._jobs.get(topology.job_record(command.owner, command.job))
+        if record is None or record.deleted or record.run != command.run:
+            return None
+        return record
+
+    async def _publish(self, command: TranscribeChunk, subject: str, event: msgspec.Struct) -> None:
+        """Store the outcome, then look again: one that came after a deletion must not stay."""
+        await self._bus.create(subject, msgspec.json.encode(event))
+        if await self._live_record(command) is None:
+            await self._bus.purge(Stream.RES, subject)
+            DROPPED.inc()
+
+    async def _give_up(self, command: TranscribeChunk, _delivery: Delivery, error: ServiceError) -> None:
+        GAPS.labels(error.code).inc()
+        event = ChunkFailed(
+            chunk=command.chunk,
+            start=command.start,
+            end=command.end,
+            attempt=command.attempt,
+            problem=Problem(code=error.code, message=str(error)),
+        )
+        subject = topology.gap(run_id(command.job, command.run), command.chunk, command.attempt)
+        await self._publish(command, subject, event)
+
+    def _counted(self, subject: str, error: ModelFailed) -> ServiceError:
+        """Give up a chunk on which the model failed often enough; being busy or cold never counts."""
+        count = self._failures.pop(subject, 0) + 1
+        if count >= self._settings.model_attempts:
+            return Permanent(f"{error} ({count} attempts)", code=error.code)
+        self._failures[subject] = count
+        while len(self._failures) > REMEMBERED_FAILURES:
+            self._failures.popitem(last=False)
+        return Transient(str(error), code=error.code, retry_after=error.retry_after)
+
+
+def _command(delivery: Delivery) -> TranscribeChunk:
+    return msgspec.json.decode(delivery.headers[HEADER], type=TranscribeChunk)
+
+
+def _event(command: TranscribeChunk, result: InferenceResult, seconds: float) -> ChunkTranscribed:
+    """The result with its times moved from the chunk's start to the recording's."""
+    offset = command.start / SAMPLE_RATE
+    return ChunkTranscribed(
+        chunk=command.chunk,
+        start=command.start,
+        end=command.end,
+        text=result.text.strip(),
+        language=result.language,
+        segments=tuple(_moved_segment(segment, offset) for segment in result.segments),
+        words=None if result.words is None else tuple(_moved_word(word, offset) for word in result.words),
+        hotwords=_moved_report(result, offset),
+        endpoint_seconds=round(seconds, MILLISECONDS),
+    )
+
+
+def _moved_segment(segment: Segment, offset: float) -> Segment:
+    return msgspec.structs.replace(
+        segment,
+        start=round(segment.start + offset, MILLISECONDS),
+        end=round(segment.end + offset, MILLISECONDS),
+        text=segment.text.strip(),
+    )
+
+
+def _moved_word(word: Word, offset: float) -> Word:
+    return msgspec.structs.replace(
+        word, start=round(word.start + offset, MILLISECONDS), end=round(word.end + offset, MILLISECONDS)
+    )
+
+
+def _moved_report(result: InferenceResult, offset: float) -> HotwordsReport | None:
+    if result.hotwords is None:
+        return None
+    hits = tuple(
+        msgspec.structs.replace(hit, time=round(hit.time + offset, MILLISECONDS))
+        for hit in result.hotwords.hits
+    )
+    return msgspec.structs.replace(result.hotwords, hits=hits)
