@@ -128,7 +128,10 @@ class EndOfUpload(msgspec.Struct, frozen=True, kw_only=True, tag="upload.ended.v
 
 
 class StartJob(msgspec.Struct, frozen=True, kw_only=True, tag="job.start.v1"):
-    """To the chunker: take this job from its upload to its end."""
+    """To the chunker: take this upload of a job from its first part to its end.
+
+    Stored before the job's record, so that whatever the record promises has somebody to keep it.
+    """
 
     owner: str
     job: str

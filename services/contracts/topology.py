@@ -154,9 +154,9 @@ def part(run: str, number: int | str = "*") -> str:
     return f"up.{run}.{number}"
 
 
-def control(lane: Lane | str, owner: str, job: str) -> str:
-    """The command that starts a job."""
-    return f"ctl.{lane}.{owner}.{job}"
+def control(lane: Lane | str, owner: str, run: str) -> str:
+    """The command that takes one upload of a job (`identifiers.run_id`) to its end."""
+    return f"ctl.{lane}.{owner}.{run}"
 
 
 def chunk(lane: Lane | str, run: str, number: int | str = "*") -> str:
