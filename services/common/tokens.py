@@ -1,0 +1,113 @@
+"""Signed tokens (JWT, RFC 7519): one strict check for whoever issues them and whoever accepts them."""
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import TypeVar
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from services.common.errors import Permanent
+
+ALGORITHM = "EdDSA"
+REGISTERED = ["iss", "aud", "sub", "jti", "iat", "exp"]
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+class BadToken(Permanent):
+    """Forged, malformed, expired, or not meant for us."""
+
+    code = "bad_token"
+
+
+class UnknownKey(BadToken):
+    """Signed by a key we do not know, or do not know yet."""
+
+    def __init__(self, kid: str) -> None:
+        super().__init__("the token is signed by an unknown key")
+        self.kid = kid
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What every acceptable token has in common."""
+
+    issuer: str
+    audience: str
+    longest_seconds: int
+    """Most that `exp` may lie after `iat`."""
+    max_bytes: int = 4096
+    leeway_seconds: int = 10
+    """How far the clocks of two machines may differ."""
+
+
+def signed(claims: msgspec.Struct, key: Ed25519PrivateKey, kid: str) -> str:
+    """A token that states `claims`."""
+    return jwt.encode(msgspec.to_builtins(claims), key, algorithm=ALGORITHM, headers={"kid": kid})
+
+
+def verified(
+    token: str, key_of: Callable[[str], Ed25519PublicKey | None], rules: Rules, claims: type[C]
+) -> C:
+    """The claims of a genuine token; every field of `claims` without a default must be there.
+
+    Raises `UnknownKey` where `key_of` gives None for the token's key id, `BadToken` for the rest.
+    """
+    if len(token) > rules.max_bytes or not token.isascii():
+        raise BadToken(f"a token has at most {rules.max_bytes} ASCII characters")
+    key = _key(token, key_of)
+    try:
+        payload = jwt.decode(
+            token,
+            key,
+            algorithms=[ALGORITHM],
+            issuer=rules.issuer,
+            audience=rules.audience,
+            leeway=rules.leeway_seconds,
+            options={"require": REGISTERED},
+        )
+        found = msgspec.convert(payload, claims)
+    except jwt.ExpiredSignatureError as error:
+        raise BadToken("the token has expired") from error
+    except (jwt.PyJWTError, msgspec.ValidationError) as error:
+        raise BadToken("the token is not valid") from error
+    if payload["exp"] - payload["iat"] > rules.longest_seconds:
+        raise BadToken("the token claims too long a life")
+    return found
+
+
+def _key(token: str, key_of: Callable[[str], Ed25519PublicKey | None]) -> Ed25519PublicKey:
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError as error:
+        raise BadToken("this is not a token") from error
+    kid = header.get("kid")
+    if header.get("alg") != ALGORITHM or not isinstance(kid, str):
+        raise BadToken("the token is not signed the way ours are")
+    key = key_of(kid)
+    if key is None:
+        raise UnknownKey(kid)
+    return key
+
+
+def key_text(raw: bytes) -> str:
+    """The 32 bytes of a key as a JWK spells them: base64url without padding (RFC 8037)."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def key_bytes(text: str) -> bytes:
+    """The 32 bytes of a key that `key_text` wrote; raises `ValueError`."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64url: {error}") from error
+    if len(raw) != 32:
+        raise ValueError(f"a key of {len(raw)} bytes instead of 32")
+    return raw
+
+
+def public_key(text: str) -> Ed25519PublicKey:
+    """The key of a JWK's `x`."""
+    return Ed25519PublicKey.from_public_bytes(key_bytes(text))
