@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydub import AudioSegment
 
+from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import ChunkCut, Range
 
-SAMPLE_RATE = 16_000
 FRAME = 512
 """Samples that one speech probability stands for: 32 ms."""
 

@@ -1,0 +1,104 @@
+"""A recording's chunks, each as soon as its audio is there, from the bytes of the uploaded file."""
+
+import asyncio
+import io
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import aclosing
+
+import msgspec
+import numpy as np
+import soundfile
+from pydub import AudioSegment
+
+from services.chunker.child import DecodeLimits
+from services.chunker.cutting import Chunk, Cutter, Samples
+from services.chunker.decode import Decoding, decoded
+from services.chunker.speech import SpeechDetector, SpeechModel
+from services.chunker.spool import Spool
+from services.contracts.inference import SAMPLE_RATE
+from services.contracts.messages import ChunkCut, Problem, Range
+
+
+class ReadyChunk(msgspec.Struct, frozen=True, kw_only=True):
+    """One chunk, ready to be sent; positions are samples at 16 kHz, `flac` is at most 30 s."""
+
+    number: int
+    start: int
+    end: int
+    skipped: tuple[Range, ...]
+    flac: bytes
+    source_bytes: int
+
+
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known once the last chunk is out."""
+
+    samples: int
+    skipped: tuple[Range, ...]
+    """Left out after the last chunk."""
+    problem: Problem | None
+    """Why not all of the recording is there (cut_short, too_long, damaged, decoder_stalled)."""
+
+
+class Tools(msgspec.Struct, frozen=True, kw_only=True):
+    """What the recordings of one process share."""
+
+    model: SpeechModel
+    spool: Spool
+    limits: DecodeLimits
+
+
+async def chunks(
+    source: AsyncIterable[bytes],
+    tools: Tools,
+    *,
+    skip_silence: bool = True,
+    stored: Sequence[ChunkCut] = (),
+) -> AsyncGenerator[ReadyChunk | Recording, None]:
+    """The chunks of the file that `source` brings, and as the last item what the whole was.
+
+    `stored` are the cuts of chunks 0, 1, ... that an earlier run made; they are repeated exactly. Close the
+    generator (`contextlib.aclosing`) when leaving it early. Raises `BadRecording` where there is no sound
+    at all, `StorageFull`, and whatever `source` raises.
+    """
+    detector = SpeechDetector(tools.model)
+    cutter = Cutter(skip_silence=skip_silence, stored=stored)
+    async with decoded(source, tools.limits, tools.spool) as decoding:
+        async with aclosing(_ready(decoding, detector, cutter)) as ready:
+            async for chunk in ready:
+                yield chunk
+        yield Recording(samples=decoding.samples, skipped=cutter.skipped, problem=decoding.problem)
+
+
+async def _ready(
+    decoding: Decoding, detector: SpeechDetector, cutter: Cutter
+) -> AsyncGenerator[ReadyChunk, None]:
+    async with aclosing(decoding.blocks()) as blocks:
+        async for block in blocks:
+            for chunk in await asyncio.to_thread(_cut, block, detector, cutter):
+                yield await _encoded(chunk, decoding.source_bytes)
+    for chunk in await asyncio.to_thread(cutter.finish):
+        yield await _encoded(chunk, decoding.source_bytes)
+
+
+def _cut(block: Samples, detector: SpeechDetector, cutter: Cutter) -> list[Chunk]:
+    return cutter.feed(block, detector.probabilities(block))
+
+
+async def _encoded(chunk: Chunk, source_bytes: int) -> ReadyChunk:
+    return ReadyChunk(
+        number=chunk.number,
+        start=chunk.start,
+        end=chunk.end,
+        skipped=chunk.skipped,
+        flac=await asyncio.to_thread(flac, chunk.audio),
+        source_bytes=source_bytes,
+    )
+
+
+def flac(audio: AudioSegment) -> bytes:
+    """16 kHz mono `audio` without loss: a bit over half of its size, for 15 % of what decoding it cost."""
+    encoded = io.BytesIO()
+    samples = np.frombuffer(audio.raw_data, np.int16)
+    soundfile.write(encoded, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16", compression_level=0.0)
+    return encoded.getvalue()
