@@ -50,8 +50,9 @@ class Promise:
 
     def _keep_sound(self, piece: bytes) -> None:
         """Keep the first bytes after an ID3 tag, whose pictures may be larger than the opening."""
-        begin = mpeg.tag_bytes(self._opening) + len(self._sound) - self.source_bytes
-        if 0 <= begin < len(piece):
+        tag = mpeg.tag_bytes(self._opening)
+        begin = tag + len(self._sound) - self.source_bytes
+        if tag and 0 <= begin < len(piece):
             self._sound += piece[begin : begin + SOUND_BYTES - len(self._sound)]
 
 
