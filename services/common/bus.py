@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -55,7 +55,7 @@ class Bus:
         self.jetstream: JetStreamContext = client.jetstream(timeout=REQUEST_SECONDS)
         self._patience_seconds = patience_seconds
         self._lost: asyncio.Event = asyncio.Event()
-        self._wakes: set[asyncio.Event] = set()
+        self._missed: list[Callable[[], None]] = []
 
     async def create(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> bool:
         """Store the first message of this subject; False when it has one already."""
@@ -118,22 +118,30 @@ class Bus:
         return reply.data
 
     @contextlib.asynccontextmanager
-    async def woken_by(self, *subjects: str) -> AsyncIterator[asyncio.Event]:
-        """An event that is set when one of the subjects speaks, and after each reconnect."""
-        event = asyncio.Event()
+    async def listening(
+        self, subjects: Sequence[str], *, heard: Callable[[str], None], missed: Callable[[], None]
+    ) -> AsyncIterator[None]:
+        """Call `heard` with the subject of each message, and `missed` when some may have been lost."""
 
-        async def wake(_message: Msg) -> None:
-            event.set()
+        async def hear(message: Msg) -> None:
+            heard(message.subject)
 
-        self._wakes.add(event)
-        subscriptions = [await self.client.subscribe(subject, cb=wake) for subject in subjects]
+        self._missed.append(missed)
+        subscriptions = [await self.client.subscribe(subject, cb=hear) for subject in subjects]
         try:
-            yield event
+            yield
         finally:
-            self._wakes.discard(event)
+            self._missed.remove(missed)
             for subscription in subscriptions:
                 with contextlib.suppress(nats.errors.Error):
                     await subscription.unsubscribe()
+
+    @contextlib.asynccontextmanager
+    async def woken_by(self, *subjects: str) -> AsyncIterator[asyncio.Event]:
+        """An event that is set when one of the subjects speaks, and after each reconnect."""
+        event = asyncio.Event()
+        async with self.listening(subjects, heard=lambda _subject: event.set(), missed=event.set):
+            yield event
 
     async def _read(self, operation: Callable[[], Awaitable[object]]) -> Stored | None:
         try:
@@ -198,8 +206,15 @@ class Bus:
         log.info("broker_reconnected")
         RECONNECTS.inc()
         self._lost.clear()
-        for event in self._wakes:
-            event.set()
+        for missed in self._missed:
+            missed()
+
+
+async def woken_within(event: asyncio.Event, seconds: float) -> None:
+    """Wait for a wake-up, but not longer: one may have been lost."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _passing(error: Exception) -> bool:

@@ -1,0 +1,33 @@
+"""Settings of the gateway."""
+
+from services.common.settings import ServiceSettings
+from services.contracts.topology import DAY_SECONDS
+
+
+class Settings(ServiceSettings, frozen=True, kw_only=True):
+    """Ports, limits and retention."""
+
+    port: int = 8080
+    """Port of the page and the API."""
+    max_upload_bytes: int = 10_000_000_000
+    """Recordings larger than this are refused with 413."""
+    max_uploads: int = 200
+    """Uploads at the same time in one process; further ones get 429. Each takes up to 4 MB of memory."""
+    max_streams: int = 2000
+    """Open event streams in one process; further ones get 503."""
+    stall_seconds: float = 60.0
+    """An upload slower than 1 KB/s for this long is cut off."""
+    storage_refuse_share: float = 0.8
+    """New uploads are refused once this share of the audio's disk budget is used."""
+    audio_retention_seconds: float = 7 * DAY_SECONDS
+    """Audio is erased this long after its job ended; 0 erases it at once."""
+    text_retention_seconds: float = 7 * DAY_SECONDS
+    """Transcripts and job records are kept this long after the job was made."""
+    janitor_seconds: float = 60.0
+    """Pause between two rounds of the janitor, which erases what is due."""
+    orphan_seconds: float = 60.0
+    """A job that waits this long with no command stored is handed to the chunkers again."""
+    heartbeat_seconds: float = 10.0
+    """A silent event stream carries a comment line this often."""
+    write_seconds: float = 30.0
+    """A reader that takes no bytes of its event stream for this long is disconnected."""
