@@ -1,0 +1,1 @@
+"""Command that sends a recording to the server and writes its text beside it; knows the HTTP API only."""

@@ -1,0 +1,54 @@
+"""Puts the events of a job together: text in order though chunks finish in any order, and how far it is."""
+
+from client.answers import Cut, End, Gap, Job, JobEvent, Text
+
+
+class Reading:
+    """What is known of one job so far."""
+
+    def __init__(self) -> None:
+        self.gaps: dict[int, Gap] = {}
+        self.end: End | None = None
+        self._texts: dict[int, str] = {}
+        self._next = 0
+        self._chunk_seconds: dict[int, float] = {}
+        self._skipped: dict[int, float] = {}
+        self._total: float | None = None
+
+    def take(self, event: JobEvent) -> list[str]:
+        """Note the event; returns the texts that may be shown now, in the order of the recording."""
+        match event:
+            case Job():
+                self._total = (
+                    event.duration or (event.progress and event.progress.total_seconds) or self._total
+                )
+            case Cut():
+                self._skipped[event.chunk] = sum(part.end - part.start for part in event.skipped)
+            case Text():
+                self.gaps.pop(event.chunk, None)
+                self._texts[event.chunk] = event.text
+                self._chunk_seconds[event.chunk] = event.end - event.start
+            case Gap() if event.chunk not in self._texts:
+                self.gaps[event.chunk] = event
+                self._chunk_seconds[event.chunk] = event.end - event.start
+            case End():
+                self.end = event
+                self._total = event.duration or self._total
+        return self._in_order()
+
+    @property
+    def done_seconds(self) -> float:
+        """Audio that needs no further work: transcribed, given up or left out as silence."""
+        return sum(seconds + self._skipped.get(chunk, 0.0) for chunk, seconds in self._chunk_seconds.items())
+
+    @property
+    def total_seconds(self) -> float | None:
+        """Length of the recording, as far as it is known."""
+        return self._total
+
+    def _in_order(self) -> list[str]:
+        ready = []
+        while self._next in self._texts or self._next in self.gaps:
+            ready.append(self._texts.get(self._next, ""))
+            self._next += 1
+        return [text for text in ready if text]
