@@ -1,0 +1,54 @@
+"""A value fetched from elsewhere, used for a while, and kept when a newer one cannot be had."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from services.common.errors import ServiceError
+
+T = TypeVar("T")
+
+
+class Cached(Generic[T]):
+    """The newest value known. Many may ask at once: one fetches, the others wait for it."""
+
+    def __init__(
+        self, fetch: Callable[[], Awaitable[T]], *, keep_seconds: float, retry_seconds: float
+    ) -> None:
+        """`keep_seconds` until it is fetched again, `retry_seconds` between two tries at the least."""
+        self._fetch = fetch
+        self._keep_seconds = keep_seconds
+        self._retry_seconds = retry_seconds
+        self._fetched_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._busy = asyncio.Lock()
+        self.value: T | None = None
+        self.error: ServiceError | None = None
+        """Why the last try failed; None after a good one."""
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago the value was fetched."""
+        return time.monotonic() - self._fetched_at
+
+    async def get(self, *, newest: bool = False) -> T:
+        """The value; `newest` fetches it even when it is not old. Raises only where there never was one."""
+        if newest or self.age_seconds > self._keep_seconds:
+            async with self._busy:
+                await self._refresh()
+        if self.value is None:
+            raise self.error or RuntimeError("a fetch was cancelled")
+        return self.value
+
+    async def _refresh(self) -> None:
+        if time.monotonic() - self._tried_at < self._retry_seconds:
+            return
+        try:
+            self.value = await self._fetch()
+        except ServiceError as error:
+            self.error = error
+        else:
+            self.error = None
+            self._fetched_at = time.monotonic()
+        self._tried_at = time.monotonic()
