@@ -71,6 +71,7 @@ class Transcribing:
             raise _UploadBroke(str(error), retry_after=error.retry_after) from error
         self.job_id, self.stored = job.id, True
         self._show_upload(self._size)
+        self._display.say(f"Uploaded as job {job.id}")
 
     async def _already_stored(self) -> Job | None:
         """The job, where the try before stored everything and only its answer was lost."""

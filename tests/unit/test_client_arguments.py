@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from client.arguments import Arguments, parse
+from client.arguments import parse
 from client.uploading import fields
 
 KNOWN = {"WHISPER_USERNAME": "ann", "WHISPER_PASSWORD": "secret"}
@@ -119,7 +119,3 @@ def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("API_URL", "USERNAME", "PASSWORD", "AUDIO_FILE", "HOTWORDS", "HOTWORD_METHOD"):
         assert f"WHISPER_{name}" in shown
     assert "do-not-show" not in shown
-
-
-def test_arguments_do_not_change() -> None:
-    assert Arguments.__struct_config__.frozen

@@ -1,0 +1,410 @@
+"""The client command as a process, against a server that speaks docs/api.md and misbehaves as told."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from aiohttp import BodyPartReader, web
+
+from services.common.service import site
+from services.dev.processes import free_port
+
+JOB_ID = "mfrggzdfmztwq2lknnwg23tpob"
+FIRST_BYTES = 64 * 1024
+WAIT_SECONDS = 20.0
+
+Event = tuple[str, dict[str, object]]
+
+
+def cut(chunk: int) -> Event:
+    return "cut", {"chunk": chunk, "start": chunk * 10.0, "end": chunk * 10.0 + 10, "skipped": []}
+
+
+def text(chunk: int, words: str) -> Event:
+    return "text", {"chunk": chunk, "start": chunk * 10.0, "end": chunk * 10.0 + 10, "text": words}
+
+
+def gap(chunk: int, message: str) -> Event:
+    return "gap", {**cut(chunk)[1], "error": {"code": "model", "message": message}}
+
+
+def end(status: str = "completed", **more: object) -> Event:
+    return "end", {"status": status, "duration": 20.0, "chunks": 2, "error": None, "notice": None, **more}
+
+
+@dataclass
+class StandIn:
+    """What the server does, set by a test, and what it saw."""
+
+    events: list[Event] = field(default_factory=lambda: [cut(0), text(0, "one"), text(1, "two"), end()])
+    transcript: bytes = b"one two\n"
+    refusals: list[web.Response] = field(default_factory=list)
+    """Answers to the next uploads instead of taking them."""
+    broken_uploads: int = 0
+    """So many uploads are cut off after their first bytes."""
+    broken_streams: int = 0
+    """So many event streams break after one stored event."""
+    silent_end: bool = False
+    """The last event never comes."""
+    gate: asyncio.Event | None = None
+    """An upload is read to its end only once this is set."""
+    token_seconds: int = 900
+    refresh_works: bool = True
+
+    logins: int = 0
+    refreshes: int = 0
+    valid: set[str] = field(default_factory=set)
+    keys: list[str] = field(default_factory=list)
+    fields: list[tuple[str, str]] = field(default_factory=list)
+    received: bytes = b""
+    resumed_after: list[str | None] = field(default_factory=list)
+    upload_state: str = "missing"
+    reader: asyncio.Event = field(default_factory=asyncio.Event)
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def app(self) -> web.Application:
+        app = web.Application()
+        app.add_routes(
+            [
+                web.post("/login", self.login),
+                web.post("/v1/auth/refresh", self.refresh),
+                web.post("/v1/jobs", self.upload),
+                web.get("/v1/jobs", self.find),
+                web.get("/v1/jobs/{id}/events", self.stream),
+                web.get("/v1/jobs/{id}/transcript", self.read),
+            ]
+        )
+        return app
+
+    async def login(self, request: web.Request) -> web.Response:
+        if (await request.json()) != {"username": "ann", "password": "secret"}:
+            return refusal(401, "unauthorized", "The user name or the password is wrong.")
+        self.logins += 1
+        return self.tokens()
+
+    async def refresh(self, request: web.Request) -> web.Response:
+        if not self.refresh_works or (await request.json())["refresh_token"] != "refresh":
+            return refusal(401, "unauthorized", "This session was ended.")
+        self.refreshes += 1
+        return self.tokens()
+
+    def tokens(self) -> web.Response:
+        token = f"token-{self.logins}-{self.refreshes}"
+        self.valid.add(token)
+        return web.json_response(
+            {
+                "access_token": token,
+                "token_type": "Bearer",
+                "expires_in": self.token_seconds,
+                "refresh_token": "refresh",
+                "refresh_expires_in": 604_800,
+            }
+        )
+
+    def denied(self, request: web.Request) -> web.Response | None:
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") in self.valid:
+            return None
+        return refusal(401, "unauthorized", "Log in first.")
+
+    async def upload(self, request: web.Request) -> web.StreamResponse:
+        if denied := self.denied(request):
+            return denied
+        self.keys.append(request.headers["Idempotency-Key"])
+        if self.refusals:
+            return self.refusals.pop(0)
+        self.fields, self.received = [], b""
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            if part.name != "file":
+                self.fields.append((part.name or "", await part.text()))
+                continue
+            self.received = bytes(await part.read_chunk(FIRST_BYTES))
+            self.upload_state = "receiving"
+            if self.broken_uploads:
+                self.broken_uploads -= 1
+                self.upload_state = "interrupted"
+                cut_off(request)
+                return web.Response()
+            if self.gate:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self.gate.wait()
+            self.received += await part.read()
+        self.upload_state = "stored"
+        self.stored.set()
+        return web.json_response(self.job(), status=201)
+
+    async def find(self, request: web.Request) -> web.Response:
+        if denied := self.denied(request):
+            return denied
+        mine = self.upload_state != "missing" and request.query["idempotency_key"] in self.keys
+        return web.json_response({"jobs": [self.job()] if mine else [], "next": None})
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        if denied := self.denied(request):
+            return denied
+        self.reader.set()
+        last = request.headers.get("Last-Event-ID")
+        self.resumed_after.append(last)
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(message(None, ("job", self.job())))
+        for number in range(int(last or 0), len(self.events)):
+            if self.events[number][0] == "end":
+                if self.events[number][1]["status"] == "completed":
+                    await self.stored.wait()
+                if self.silent_end:
+                    await asyncio.sleep(WAIT_SECONDS)
+            await response.write(message(number + 1, self.events[number]))
+            if self.broken_streams:
+                self.broken_streams -= 1
+                cut_off(request)
+                break
+        return response
+
+    async def read(self, request: web.Request) -> web.Response:
+        return self.denied(request) or web.Response(
+            body=request.query["format"].encode() + b": " + self.transcript
+        )
+
+    def job(self) -> dict[str, object]:
+        return {
+            "id": JOB_ID,
+            "status": "running",
+            "upload": {"state": self.upload_state, "bytes": len(self.received), "total_bytes": None},
+            "duration": None,
+            "progress": {"percent": 0, "total_seconds": 20.0},
+        }
+
+
+def cut_off(request: web.Request) -> None:
+    assert isinstance(request.transport, asyncio.Transport)
+    request.transport.abort()
+
+
+def refusal(status: int, code: str, text: str, **headers: str) -> web.Response:
+    body = {"error": {"code": code, "message": text}}
+    return web.json_response(body, status=status, headers=headers)
+
+
+def message(number: int | None, event: Event) -> bytes:
+    head = f"id: {number}\n" if number is not None else ": a comment\n\n"
+    return f"{head}event: {event[0]}\ndata: {json.dumps(event[1])}\n\n".encode()
+
+
+@dataclass
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+@dataclass
+class Command:
+    """The client, set up for the test's server and recording."""
+
+    url: str
+    audio: Path
+
+    @property
+    def transcript(self) -> Path:
+        return self.audio.with_name("talk_transcript.txt")
+
+    async def start(self, *flags: str, **environ: str) -> asyncio.subprocess.Process:
+        variables = {"WHISPER_USERNAME": "ann", "WHISPER_PASSWORD": "secret", "WHISPER_API_URL": self.url}
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "client", str(self.audio), *flags),
+            env={**os.environ, **variables, **environ},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+
+    async def run(self, *flags: str, **environ: str) -> Ended:
+        return await ended(await self.start(*flags, **environ))
+
+
+async def ended(process: asyncio.subprocess.Process) -> Ended:
+    try:
+        async with asyncio.timeout(2 * WAIT_SECONDS):
+            out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode is not None
+    assert "Traceback" not in err.decode()
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def server() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+async def client(server: StandIn, tmp_path: Path) -> AsyncIterator[Command]:
+    audio = tmp_path / "talk.mp3"
+    audio.write_bytes(os.urandom(FIRST_BYTES * 4 + 123))
+    port = free_port()
+    async with site(server.app(), "127.0.0.1", port, shutdown_seconds=0.1):
+        yield Command(f"http://127.0.0.1:{port}", audio)
+
+
+async def test_the_text_stands_beside_the_recording(client: Command, server: StandIn) -> None:
+    result = await client.run("--hotwords", "Katherine, Lynx", "--language", "en")
+    assert result.code == 0, result.err
+    assert client.transcript.read_bytes() == b"text: one two\n"
+    assert str(client.transcript) in result.err
+    assert server.received == client.audio.read_bytes()
+    assert dict(server.fields) == {
+        "language": "en",
+        "hotword_method": "prompt_injection",
+        "hotwords": '["Katherine","Lynx"]',
+    }
+    leftovers = {path.name for path in client.audio.parent.iterdir()}
+    assert leftovers == {"talk.mp3", "talk_transcript.txt"}
+
+
+async def test_events_are_followed_while_the_upload_runs(client: Command, server: StandIn) -> None:
+    server.gate = server.reader
+    assert (await client.run()).code == 0
+
+
+async def test_a_broken_stream_goes_on_where_it_stopped(client: Command, server: StandIn) -> None:
+    server.broken_streams = 2
+    assert (await client.run()).code == 0
+    assert server.resumed_after == [None, "1", "2"]
+
+
+async def test_a_refused_token_is_refreshed(client: Command, server: StandIn) -> None:
+    server.gate = server.reader
+    process = await client.start()
+    async with asyncio.timeout(WAIT_SECONDS):
+        await server.reader.wait()
+    server.valid.clear()
+    assert (await ended(process)).code == 0
+    assert (server.logins, server.refreshes) == (1, 1)
+
+
+async def test_an_ended_session_is_opened_again_with_the_password(client: Command, server: StandIn) -> None:
+    server.gate, server.refresh_works = server.reader, False
+    process = await client.start()
+    async with asyncio.timeout(WAIT_SECONDS):
+        await server.reader.wait()
+    server.valid.clear()
+    assert (await ended(process)).code == 0
+    assert server.logins == 2
+
+
+async def test_a_token_is_refreshed_before_it_expires(client: Command, server: StandIn) -> None:
+    server.token_seconds = 0
+    assert (await client.run()).code == 0
+    assert (server.logins, server.refreshes > 1) == (1, True)
+
+
+async def test_a_broken_upload_is_sent_again_under_its_key(client: Command, server: StandIn) -> None:
+    server.broken_uploads = 2
+    result = await client.run()
+    assert result.code == 0, result.err
+    assert "broke off" in result.err
+    assert len(server.keys) == 3
+    assert len(set(server.keys)) == 1
+    assert server.received == client.audio.read_bytes()
+
+
+async def test_a_server_that_asks_for_patience_gets_it(client: Command, server: StandIn) -> None:
+    server.refusals = [
+        refusal(503, "storage_full", "The store is full.", **{"Retry-After": "1"}),
+        refusal(409, "upload_in_progress", "The first upload still runs."),
+    ]
+    result = await client.run()
+    assert result.code == 0, result.err
+    assert "The store is full." in result.err
+
+
+async def test_a_refusal_is_shown_in_the_servers_words(client: Command, server: StandIn) -> None:
+    server.refusals = [refusal(400, "invalid_hotwords", "hotword '---' holds no letter or digit")]
+    result = await client.run()
+    assert (result.code, result.err) == (1, "hotword '---' holds no letter or digit\n")
+    assert not client.transcript.exists()
+
+
+async def test_a_wrong_password_is_said_so(client: Command) -> None:
+    result = await client.run(WHISPER_PASSWORD="guess")
+    assert (result.code, result.err) == (1, "The user name or the password is wrong.\n")
+
+
+async def test_a_server_that_is_not_there_is_named(client: Command) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    result = await client.run("--url", url)
+    assert result.code == 1
+    assert f"no answer from {url}: Connection refused" in result.err
+
+
+async def test_something_else_at_that_address_is_said_so(client: Command) -> None:
+    result = await client.run("--url", f"{client.url}/elsewhere")
+    assert result.code == 1
+    assert "/elsewhere/login answered 404" in result.err
+
+
+async def test_gaps_are_listed_and_have_their_own_exit_code(client: Command, server: StandIn) -> None:
+    server.events = [cut(0), gap(0, "the endpoint was busy for an hour"), text(1, "two"), end()]
+    result = await client.run()
+    assert result.code == 3
+    assert "no text from 0:00 to 0:10: the endpoint was busy for an hour" in result.err
+    assert client.transcript.exists()
+
+
+async def test_a_notice_is_passed_on(client: Command, server: StandIn) -> None:
+    notice = {"code": "cut_short", "message": "The recording breaks off at 12:31."}
+    server.events = [text(0, "one"), end(notice=notice)]
+    result = await client.run("--quiet")
+    assert (result.code, result.err) == (0, "The recording breaks off at 12:31.\n")
+
+
+async def test_a_job_that_fails_ends_the_upload_too(client: Command, server: StandIn) -> None:
+    """The rest of an hour of something that is no audio need not be sent."""
+    problem = {"code": "not_audio", "message": "talk.mp3 holds no sound."}
+    server.events, server.gate = [end("failed", error=problem)], asyncio.Event()
+    result = await client.run()
+    assert (result.code, result.err) == (1, "talk.mp3 holds no sound.\n")
+
+
+async def test_output_and_format_are_obeyed(client: Command) -> None:
+    result = await client.run("--format", "srt", "--output", "-", "--quiet")
+    assert (result.code, result.out, result.err) == (0, "srt: one two\n", "")
+    assert not client.transcript.exists()
+
+
+async def test_an_output_that_cannot_be_written_is_named(client: Command) -> None:
+    result = await client.run("--output", str(client.audio / "below_a_file"))
+    assert result.code == 1
+    assert "cannot write" in result.err
+
+
+async def test_ctrl_c_during_the_upload_says_what_is_kept(client: Command, server: StandIn) -> None:
+    server.gate = asyncio.Event()
+    process = await client.start()
+    async with asyncio.timeout(WAIT_SECONDS):
+        await server.reader.wait()
+    process.send_signal(signal.SIGINT)
+    result = await ended(process)
+    assert result.code == 130
+    assert f"job {JOB_ID} keeps the text of what arrived" in result.err
+
+
+async def test_ctrl_c_after_the_upload_says_that_the_job_goes_on(client: Command, server: StandIn) -> None:
+    server.silent_end = True
+    process = await client.start()
+    assert process.stderr is not None
+    async with asyncio.timeout(WAIT_SECONDS):
+        assert await process.stderr.readline() == f"Uploaded as job {JOB_ID}\n".encode()
+    process.send_signal(signal.SIGINT)
+    result = await ended(process)
+    assert result.code == 130
+    assert f"Job {JOB_ID} goes on at the server" in result.err
