@@ -67,5 +67,5 @@ class TooSlow(Refused):
     retry_after = 1
 
 
-class Abandoned(Exception):
+class RequestAbandoned(Exception):
     """Nobody waits for this inference any more; raised inside the inference thread only."""

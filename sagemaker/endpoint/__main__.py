@@ -1,0 +1,39 @@
+"""`python -m endpoint serve`: what SageMaker starts in the container."""
+
+import asyncio
+import os
+import sys
+
+import structlog
+
+from endpoint.scheduler import Transcribes
+from endpoint.server import serve
+from endpoint.settings import EndpointSettings
+from services.common.errors import Misconfigured
+from services.common.logs import configure
+from services.common.settings import load
+
+
+def main() -> None:
+    """Serve until told to stop; exits 2 when a setting is at fault."""
+    if sys.argv[1:] not in ([], ["serve"]):
+        sys.exit("usage: python -m endpoint serve")
+    try:
+        settings = load(EndpointSettings, os.environ)
+    except Misconfigured as error:
+        configure("endpoint", "info")
+        structlog.get_logger().error("misconfigured", error=str(error))
+        sys.exit(2)
+    configure("endpoint", settings.log_level)
+    asyncio.run(serve(settings, _loaded))
+
+
+def _loaded(settings: EndpointSettings) -> Transcribes:
+    """Importing torch takes seconds: /ping answers meanwhile."""
+    from endpoint import loading
+
+    return loading.engine(settings)
+
+
+if __name__ == "__main__":
+    main()

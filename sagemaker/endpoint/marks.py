@@ -1,0 +1,40 @@
+"""The ids of a Whisper model's special tokens, and other facts of its generation config."""
+
+import msgspec
+from transformers import GenerationConfig
+
+
+class Marks(msgspec.Struct, frozen=True, kw_only=True):
+    """Special tokens by meaning."""
+
+    end_of_text: int
+    start: int
+    """`<|startoftranscript|>`"""
+    previous: int
+    """`<|startofprev|>`: a prompt follows."""
+    no_speech: int
+    first_timestamp: int
+    """`<|0.00|>`; the later ones follow it in steps of 20 ms."""
+    languages: dict[str, int]
+    """By ISO code; empty for English-only models, which have no such tokens."""
+    tasks: dict[str, int]
+    alignment_heads: list[tuple[int, int]]
+    """(layer, head) pairs that look at the sound of the token they write; may be unknown."""
+
+
+def marks(config: GenerationConfig) -> Marks:
+    """Read a model's generation config; the fixed offsets are those of Whisper's vocabulary."""
+    facts = config.to_dict()
+    no_timestamps: int = facts["no_timestamps_token_id"]
+    multilingual = facts.get("is_multilingual", True)
+    languages: dict[str, int] = facts.get("lang_to_id") or {} if multilingual else {}
+    return Marks(
+        end_of_text=facts["eos_token_id"],
+        start=facts["decoder_start_token_id"],
+        previous=no_timestamps - 2,
+        no_speech=no_timestamps - 1,
+        first_timestamp=no_timestamps + 1,
+        languages={token.strip("<|>"): number for token, number in languages.items()},
+        tasks=facts.get("task_to_id") or {},
+        alignment_heads=[(layer, head) for layer, head in facts.get("alignment_heads") or []],
+    )

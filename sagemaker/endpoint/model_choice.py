@@ -1,0 +1,83 @@
+"""Which model to load: a directory, one of the Hugging Face hub, or the bundled one where no hub answers."""
+
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import msgspec
+import structlog
+from huggingface_hub import constants, try_to_load_from_cache
+
+log = structlog.get_logger()
+
+AUTO = "auto"
+HUB_MODEL = "openai/whisper-base"
+HUB_SECONDS = 10.0
+"""A hub whose first byte takes longer would not deliver 290 MB in a bearable time either."""
+BUNDLED = Path(__file__).parent.parent / "models" / "whisper-nano"
+
+
+class ModelChoice(msgspec.Struct, frozen=True):
+    """What to hand to `from_pretrained`, and the name to show."""
+
+    source: str
+    name: str
+    bundled: bool = False
+    local_only: bool = True
+    """Never ask the hub: the files are here."""
+
+
+def chosen(wanted: str) -> ModelChoice:
+    """Resolve the setting. `auto` may take `HUB_SECONDS`."""
+    if wanted == AUTO:
+        return _automatic()
+    if Path(wanted).is_dir():
+        path = Path(wanted).resolve()
+        return ModelChoice(str(path), path.name, bundled=path == BUNDLED.resolve())
+    return _of_hub(wanted)
+
+
+def bundled(reason: str) -> ModelChoice:
+    """The test model, with a warning nobody can overlook: it knows some 300 words."""
+    log.warning(
+        "USING_THE_BUNDLED_TEST_MODEL",
+        model=BUNDLED.name,
+        reason=reason,
+        effect="it understands the sentences of its VOCABULARY.md and no real recordings",
+        remedy="set WHISPER_MODEL to a model directory or hub id, or let this machine reach the hub",
+    )
+    return ModelChoice(str(BUNDLED), BUNDLED.name, bundled=True)
+
+
+def _automatic() -> ModelChoice:
+    choice = _of_hub(HUB_MODEL)
+    if choice.local_only or answers(
+        f"{constants.ENDPOINT}/{HUB_MODEL}/resolve/main/config.json", HUB_SECONDS
+    ):
+        return choice
+    return bundled(f"{constants.ENDPOINT} gave no first byte within {HUB_SECONDS:g} s")
+
+
+def _of_hub(repository: str) -> ModelChoice:
+    """Files of an earlier download are used as they are, so that a restart needs no hub."""
+    weights = try_to_load_from_cache(repository, "model.safetensors")
+    return ModelChoice(repository, repository, local_only=isinstance(weights, str))
+
+
+def answers(url: str, seconds: float) -> bool:
+    """Whether the first byte of `url` arrives in time, name look-up (which no time-out bounds) included."""
+    arrived = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310  # our own https URL
+                response.read(1)
+                arrived.set()
+        except OSError as error:
+            log.info("hub_unreachable", url=url, error=str(error))
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(seconds)
+    return arrived.is_set()
