@@ -56,6 +56,9 @@ class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="auth.revoke.v1"):
 class GetKeys(msgspec.Struct, frozen=True, kw_only=True, tag="auth.keys.v1"):
     """Ask for the public keys that verify tokens."""
 
+    kid: str | None = None
+    """A key that the asker met and does not know, so that it is looked for even in a fresh cache."""
+
 
 class Tokens(msgspec.Struct, frozen=True, kw_only=True, tag="auth.tokens.v1"):
     """A successful login or refresh; lifetimes in seconds."""
