@@ -5,6 +5,7 @@ usage: python tests/e2e/seed_client.py [RECORDING]   (settings: the WHISPER_* va
 Exits 0 with `<name>_transcript.txt` written, 1 with a sentence on stderr. What it insists on is what old
 scripts insist on: 302 exactly after a login, 200 exactly after an upload, `/stream` readable twice.
 """
+# ruff: noqa: T201  # a script prints
 
 import json
 import os
