@@ -132,6 +132,8 @@ async def _listen(process: asyncio.subprocess.Process, log: Log) -> None:
 async def _end(process: asyncio.subprocess.Process, listener: asyncio.Task[None]) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.kill()
+    while process.stdout is not None and await process.stdout.read(READ_BYTES):
+        pass  # asyncio closes a pipe only at its end, and without that leaks it
     await process.wait()
     listener.cancel()
     await asyncio.wait([listener])

@@ -1,0 +1,36 @@
+# `make run` and `make test` set up everything they need; a second run starts in seconds.
+PYTHON := .venv/bin/python
+export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test run test lint clean bench
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install what `make run` needs, once
+	@bash services/dev/setup.sh run
+
+setup-test: ## Install what `make test` needs, once
+	@bash services/dev/setup.sh test
+
+run: setup ## Run the whole system on http://localhost:8080 (PORT=... for another port)
+	@exec $(PYTHON) -m services.dev
+
+test: setup-test lint ## Lint, type-check and run every test but the slow ones
+	@$(PYTHON) -m pytest -m "not slow"
+
+lint: setup-test ## Check style and types
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+
+bench: bench-upload bench-chunker bench-cuts bench-pipeline ## Run every benchmark (about an hour) and write bench/RESULTS.md
+
+bench-%: setup-test ## Run one benchmark: upload, chunker, cuts or pipeline
+	@$(PYTHON) -m bench.$*
+	@$(PYTHON) -m bench.report
+
+clean: ## Remove what set-up and runs have made
+	rm -rf .venv .setup .local .mypy_cache .ruff_cache .pytest_cache bench/work *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,34 @@
+"""`python -m services.chunker`: wire the queues to the decoder and work until SIGTERM."""
+
+import tempfile
+from pathlib import Path
+
+from services.chunker.child import DecodeLimits
+from services.chunker.chunks import Tools
+from services.chunker.settings import Settings
+from services.chunker.speech import SpeechModel
+from services.chunker.spool import Spool
+from services.chunker.worker import Chunker
+from services.common.bus import connect
+from services.common.service import Lifecycle, load_or_exit, run
+from services.contracts.topology import MINIMUM_SERVER
+
+
+def main() -> None:
+    """Run the service."""
+    settings = load_or_exit(Settings)
+
+    async def serve(lifecycle: Lifecycle) -> None:
+        tools = Tools(
+            model=SpeechModel(),
+            spool=Spool(Path(settings.spool_directory or tempfile.gettempdir()), settings.spool_max_bytes),
+            limits=DecodeLimits(duration_seconds=settings.max_duration_seconds),
+        )
+        async with connect(settings, "chunker", MINIMUM_SERVER) as bus:
+            await lifecycle.work(Chunker(bus, settings, tools).run)
+
+    run("chunker", settings, serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,185 @@
+"""One job from its first part to its end: cut, hand out within the window, wait for the outcomes."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
+
+import msgspec
+import structlog
+from prometheus_client import Counter, Histogram
+
+from services.chunker.chunks import ReadyChunk, Recording, Tools, chunks
+from services.chunker.outcomes import Outcomes
+from services.chunker.problems import BadRecording
+from services.chunker.settings import Settings
+from services.chunker.upload import Upload
+from services.common.bus import Bus
+from services.common.errors import StorageFull
+from services.contracts import topology
+from services.contracts.inference import SAMPLE_RATE
+from services.contracts.messages import (
+    HEADER,
+    ChunkCut,
+    JobEnded,
+    JobRecord,
+    JobState,
+    StartJob,
+    TranscribeChunk,
+)
+
+log = structlog.get_logger()
+
+FULL_RETRY_SECONDS = 2.0
+NOTHING = Recording(samples=0, skipped=(), problem=None)
+
+FIRST_CHUNK_SECONDS = Histogram(
+    "whisper_first_chunk_seconds",
+    "Time from taking a job to its first chunk",
+    buckets=(0.25, 0.5, 1, 2, 5, 10, 30, 60),
+)
+CHUNKS = Counter("whisper_chunks_sent_total", "Chunks handed to the transcriber")
+REDRIVEN = Counter("whisper_chunks_redriven_total", "Chunks sent again because no outcome came")
+SKIPPED_SECONDS = Counter("whisper_skipped_audio_seconds_total", "Audio without speech, not transcribed")
+
+
+class Job:
+    """The work on one run; every step may be repeated by another process after a crash."""
+
+    def __init__(
+        self, bus: Bus, settings: Settings, tools: Tools, command: StartJob, record: JobRecord
+    ) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._tools = tools
+        self._command = command
+        self._record = record
+        self._outcomes = Outcomes(bus, command)
+        self._upload = Upload(bus, self._outcomes.run, silence_seconds=settings.upload_silence_seconds)
+        self._waiting: dict[int, tuple[ReadyChunk, float]] = {}
+        self._taken_at = time.monotonic()
+
+    async def run(self) -> tuple[JobEnded, Upload]:
+        """Work until the run's end is stored, and return it.
+
+        Raises `JobGoneError` when the job was deleted or begun anew.
+        """
+        await self._outcomes.load()
+        if self._outcomes.end is not None:
+            return self._outcomes.end, self._upload
+        helpers = (asyncio.create_task(self._outcomes.follow()), asyncio.create_task(self._redrive()))
+        work = asyncio.create_task(self._work())
+        try:
+            await asyncio.wait({work, *helpers}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*helpers, work):
+                if task.done():
+                    task.result()
+            return work.result(), self._upload
+        finally:
+            for task in (*helpers, work):
+                task.cancel()
+            await asyncio.gather(*helpers, work, return_exceptions=True)
+
+    async def _work(self) -> JobEnded:
+        count, recording, state = 0, NOTHING, JobState.COMPLETED
+        try:
+            count, recording = await self._hand_out()
+            problem = recording.problem
+        except BadRecording as error:
+            state, problem = JobState.FAILED, error.problem
+        await self._outcomes.until_settled(*range(count))
+        ended = self._upload.ended
+        if ended is not None and ended.interrupted is not None:
+            state, problem = JobState.INTERRUPTED, ended.interrupted
+        event = JobEnded(
+            state=state,
+            attempt=self._command.attempt,
+            chunks=count,
+            duration=recording.samples,
+            skipped=recording.skipped,
+            problem=problem,
+        )
+        await self._bus.create(
+            topology.end(self._outcomes.run, self._command.attempt), msgspec.json.encode(event)
+        )
+        await self._outcomes.load()  # another process may have stored the end first: that one counts
+        return self._outcomes.end or event
+
+    async def _hand_out(self) -> tuple[int, Recording]:
+        """Send every chunk when the window allows it; their number, and what the whole was."""
+        count = 0
+        async with aclosing(self._upload.parts()) as parts, aclosing(self._chunks(parts)) as ready:
+            async for item in ready:
+                if isinstance(item, Recording):
+                    return count, item
+                await self._plan(item)
+                await self._outcomes.until_settled(*range(item.number - self._settings.window_chunks + 1))
+                await self._send(item)
+                count = item.number + 1
+        raise AssertionError("chunks() ends with a Recording")
+
+    def _chunks(self, parts: AsyncIterable[bytes]) -> AsyncGenerator[ReadyChunk | Recording, None]:
+        return chunks(
+            parts,
+            self._tools,
+            skip_silence=self._record.options.skip_silence,
+            stored=self._outcomes.stored_cuts(),
+        )
+
+    async def _plan(self, chunk: ReadyChunk) -> None:
+        """Store the cut; one that is there already was made by the same rules from the same bytes."""
+        if chunk.number in self._outcomes.cuts:
+            return
+        if not self._outcomes.cuts:
+            FIRST_CHUNK_SECONDS.observe(time.monotonic() - self._taken_at)
+        cut = ChunkCut(
+            chunk=chunk.number,
+            start=chunk.start,
+            end=chunk.end,
+            skipped=chunk.skipped,
+            source_bytes=chunk.source_bytes,
+        )
+        if await self._bus.create(topology.cut(self._outcomes.run, chunk.number), msgspec.json.encode(cut)):
+            SKIPPED_SECONDS.inc(sum(gap.end - gap.start for gap in chunk.skipped) / SAMPLE_RATE)
+
+    async def _send(self, chunk: ReadyChunk) -> None:
+        if chunk.number in self._outcomes.settled:
+            return
+        await self._publish(chunk)
+        CHUNKS.inc()
+        self._waiting[chunk.number] = (chunk, time.monotonic())
+
+    async def _publish(self, chunk: ReadyChunk) -> None:
+        """Queue a chunk; one that is still queued stays as it is. A full queue is waited for."""
+        command = TranscribeChunk(
+            owner=self._command.owner,
+            job=self._command.job,
+            run=self._command.run,
+            attempt=self._command.attempt,
+            chunk=chunk.number,
+            start=chunk.start,
+            end=chunk.end,
+        )
+        subject = topology.chunk(self._record.lane, self._outcomes.run, chunk.number)
+        headers = {HEADER: msgspec.json.encode(command).decode()}
+        while True:
+            try:
+                await self._bus.create(subject, chunk.flac, headers)
+            except StorageFull as error:
+                log.info("chunk_queue_full", error=str(error))
+                await asyncio.sleep(FULL_RETRY_SECONDS)
+            else:
+                return
+
+    async def _redrive(self) -> None:
+        """Send chunks again that have no outcome after a while: a crash of the broker can lose one."""
+        pause = self._settings.redrive_seconds / 4
+        while True:
+            await asyncio.sleep(pause)
+            for number in self._outcomes.settled & self._waiting.keys():
+                del self._waiting[number]
+            for number, (chunk, sent_at) in tuple(self._waiting.items()):
+                if time.monotonic() - sent_at > self._settings.redrive_seconds:
+                    await self._publish(chunk)
+                    REDRIVEN.inc()
+                    self._waiting[number] = (chunk, time.monotonic())

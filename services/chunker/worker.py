@@ -1,0 +1,132 @@
+"""Take jobs from the lanes' queues, work on them, and keep their records true."""
+
+import asyncio
+import time
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from services.chunker.chunks import Tools
+from services.chunker.job import Job
+from services.chunker.outcomes import JobGoneError
+from services.chunker.settings import Settings
+from services.common.bus import Bus
+from services.common.consumer import Consumer, Delivery
+from services.common.documents import Documents
+from services.common.errors import ServiceError, Transient
+from services.contracts import topology
+from services.contracts.identifiers import run_id
+from services.contracts.messages import (
+    EndOfUpload,
+    JobEnded,
+    JobRecord,
+    JobState,
+    Lane,
+    Problem,
+    StartJob,
+    UploadState,
+)
+from services.contracts.topology import CHUNKERS, Stream
+
+log = structlog.get_logger()
+
+RECORD_ATTEMPTS = 10
+RECORD_RETRY_SECONDS = 1.0
+"""A command is stored just before its record. Where none follows, the uploading process died between both."""
+
+ENDED = Counter("whisper_jobs_ended_total", "Jobs that ended", ["state"])
+
+
+class Chunker:
+    """Handles one job after another in each of its slots; any number of processes may do so."""
+
+    def __init__(self, bus: Bus, settings: Settings, tools: Tools) -> None:
+        self._bus = bus
+        self._settings = settings
+        self._tools = tools
+        self._jobs = Documents(bus, Stream.JOB, JobRecord)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until the stop; long jobs can never take the slots of short ones."""
+        slots = self._settings.chunker_slots
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._consumer(Lane.SHORT).run(self._bus, slots, stop))
+            group.create_task(self._consumer(Lane.LONG).run(self._bus, max(1, slots * 3 // 4), stop))
+
+    def _consumer(self, lane: Lane) -> Consumer[StartJob]:
+        spec = CHUNKERS[lane]
+        return Consumer(
+            stream=spec.stream,
+            durable=spec.name,
+            ack_wait_seconds=spec.ack_wait_seconds,
+            read=lambda delivery: msgspec.json.decode(delivery.data, type=StartJob),
+            handle=self._handle,
+            give_up=self._give_up,
+            context=lambda command: {"job_id": command.job, "run": command.run},
+        )
+
+    async def _handle(self, command: StartJob, _delivery: Delivery) -> None:
+        subject = topology.job_record(command.owner, command.job)
+        record = await self._jobs.get(subject)
+        if record is None or record.run < command.run:
+            raise Transient(
+                "the job has no record yet",
+                code="no_record",
+                retry_after=RECORD_RETRY_SECONDS,
+                max_attempts=RECORD_ATTEMPTS,
+            )
+        if record.deleted or record.run > command.run:
+            return
+        record = await self._jobs.change(subject, _started) or record
+        started = time.monotonic()
+        try:
+            end, upload = await Job(self._bus, self._settings, self._tools, command, record).run()
+        except JobGoneError:
+            log.info("job_gone")
+            return
+        await self._jobs.change(subject, lambda old: _ended(old, command, end, upload.ended))
+        ENDED.labels(end.state).inc()
+        log.info(
+            "job_ended", state=end.state, chunks=end.chunks, seconds=round(time.monotonic() - started, 1)
+        )
+
+    async def _give_up(self, command: StartJob, _delivery: Delivery, error: ServiceError) -> None:
+        """Nobody could work on this job: it ends as failed, and says why."""
+        if error.code == "no_record":
+            return
+        run = run_id(command.job, command.run)
+        problem = Problem(code=error.code, message=f"The recording could not be processed: {error}")
+        end = JobEnded(state=JobState.FAILED, attempt=command.attempt, chunks=0, duration=0, problem=problem)
+        await self._bus.create(topology.end(run, command.attempt), msgspec.json.encode(end))
+        subject = topology.job_record(command.owner, command.job)
+        await self._jobs.change(subject, lambda old: _ended(old, command, end, None))
+        ENDED.labels(end.state).inc()
+
+
+def _started(record: JobRecord) -> JobRecord:
+    if record.state is not JobState.QUEUED:
+        return record
+    return msgspec.structs.replace(record, state=JobState.RUNNING, started_at=time.time())
+
+
+def _ended(record: JobRecord, command: StartJob, end: JobEnded, upload: EndOfUpload | None) -> JobRecord:
+    """The record after the run's end, unless it belongs to a later run or is a tombstone."""
+    if record.deleted or record.run != command.run or record.state.final:
+        return record
+    if upload is not None:
+        record = _uploaded(record, upload)
+    return msgspec.structs.replace(
+        record, state=end.state, ended_at=time.time(), duration=end.duration, problem=end.problem
+    )
+
+
+def _uploaded(record: JobRecord, upload: EndOfUpload) -> JobRecord:
+    """The upload's outcome, where the gateway died before it could write it down."""
+    if record.upload is not UploadState.RECEIVING:
+        return record
+    if upload.interrupted is not None:
+        return msgspec.structs.replace(record, upload=UploadState.INTERRUPTED, upload_bytes=upload.bytes)
+    return msgspec.structs.replace(
+        record, upload=UploadState.STORED, upload_bytes=upload.bytes, sha256=upload.sha256
+    )

@@ -1,0 +1,223 @@
+"""Everything on one machine: `make run` and the end-to-end tests start the same stack.
+
+nats-server, moto for Secrets Manager, our container behind a SageMaker Runtime look-alike, and the
+services as processes of their own, all on loopback.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import aiohttp
+import msgspec
+from aiobotocore.session import get_session
+
+from services.common.errors import Misconfigured
+from services.dev.moto_server import moto_server
+from services.dev.nats_server import NatsServer, nats_server
+from services.dev.output import Announce
+from services.dev.processes import free_port
+from services.dev.sagemaker_runtime import sagemaker_runtime
+from services.dev.supervisor import Program, Supervisor
+
+ROOT = Path(__file__).parents[2]
+BUNDLED_MODEL = ROOT / "sagemaker" / "models" / "whisper-nano"
+SECRET_NAME = "whisper-app-credentials"  # the name of a secret, not one
+REGION = "cn-northwest-1"
+START_SECONDS = 60.0
+MODEL_SECONDS = 900.0
+"""A hub model may have to be downloaded first."""
+
+NOTICE = (
+    "The bundled test model is answering: it knows only a small vocabulary in synthetic voices. "
+    "Set WHISPER_MODEL to a real Whisper model for real recordings."
+)
+
+
+class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stack may be told."""
+
+    data: Path
+    port: int
+    username: str = "admin"
+    password: str | None = None
+    """None takes the one stored in `data`, or makes one."""
+    model: str = str(BUNDLED_MODEL)
+    replicas: Mapping[str, int] = {}
+    """Processes of a service, by its name, where more than one."""
+    environ: Mapping[str, str] = {}
+    """Settings handed to every process."""
+    runtime_url: str | None = None
+    """A SageMaker Runtime to use instead of our container."""
+
+
+class Stack(msgspec.Struct, frozen=True, kw_only=True):
+    """A running stack."""
+
+    url: str
+    username: str
+    password: str
+    nats: NatsServer
+    supervisor: Supervisor
+    metrics: Mapping[str, str]
+    """Base URL of each process's probes and metrics, by its name."""
+    notice: str
+    """What everybody should know of the model that answers; empty for a real one."""
+
+
+@contextlib.asynccontextmanager
+async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterator[Stack]:
+    """Start everything, wait until it is ready, and end all of it with the context."""
+    options.data.mkdir(parents=True, exist_ok=True)
+    password = options.password or _stored_password(options.data)
+    async with contextlib.AsyncExitStack() as stack:
+        announce("starting nats-server and Secrets Manager")
+        nats = await stack.enter_async_context(nats_server(options.data / "nats"))
+        secrets_url = await stack.enter_async_context(moto_server())
+        environ = _environ(options, nats.url, secrets_url)
+        supervisor = await stack.enter_async_context(Supervisor().running())
+        await _store_credentials(secrets_url, options.username, password)
+        await _provision(environ)
+        container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
+        environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = runtime_url
+        metrics: dict[str, str] = {}
+        for name in ("auth", "chunker", "transcriber"):
+            metrics |= await _start_service(supervisor, name, options, environ)
+        notice = ""
+        if container_url is not None:
+            announce(f"loading the model {options.model}")
+            notice = NOTICE if await _model_is_bundled(container_url, supervisor) else ""
+        gateway = {**environ, "PORT": str(options.port), "NOTICE": notice}
+        metrics |= await _start_service(supervisor, "gateway", options, gateway)
+        for base in metrics.values():
+            await _until_ready(f"{base}/readyz", supervisor, START_SECONDS)
+        yield Stack(
+            url=f"http://127.0.0.1:{options.port}",
+            username=options.username,
+            password=password,
+            nats=nats,
+            supervisor=supervisor,
+            metrics=metrics,
+            notice=notice,
+        )
+
+
+def _stored_password(data: Path) -> str:
+    """The password of the first start, kept for the next ones."""
+    file = data / "password"
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(secrets.token_urlsafe(9))
+    return file.read_text().strip()
+
+
+def _environ(options: StackOptions, nats_url: str, secrets_url: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        **options.environ,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'sagemaker'}",
+        "PYTHONUNBUFFERED": "1",
+        "HOST": "127.0.0.1",
+        "NATS_URL": nats_url,
+        "SECRET_NAME": SECRET_NAME,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": secrets_url,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+    }
+
+
+async def _store_credentials(secrets_url: str, username: str, password: str) -> None:
+    session = get_session()
+    async with session.create_client(
+        "secretsmanager",
+        region_name=REGION,
+        endpoint_url=secrets_url,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    ) as client:
+        value = msgspec.json.encode({username: password}).decode()
+        await client.create_secret(Name=SECRET_NAME, SecretString=value)
+
+
+async def _provision(environ: Mapping[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.provision",
+        env=dict(environ),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    if process.returncode:
+        raise Misconfigured(f"provisioning the streams failed: {said.decode(errors='replace')[-1000:]}")
+
+
+async def _endpoint(
+    options: StackOptions,
+    environ: Mapping[str, str],
+    supervisor: Supervisor,
+    stack: contextlib.AsyncExitStack,
+) -> tuple[str | None, str]:
+    """URL of the container, if we run one, and of the runtime."""
+    if options.runtime_url is not None:
+        return None, options.runtime_url
+    port = free_port()
+    await supervisor.start(
+        Program(
+            name="endpoint",
+            arguments=(sys.executable, "-m", "endpoint", "serve"),
+            environ={**environ, "SAGEMAKER_BIND_TO_PORT": str(port), "WHISPER_MODEL": options.model},
+        )
+    )
+    url = f"http://127.0.0.1:{port}"
+    return url, await stack.enter_async_context(sagemaker_runtime(url, free_port()))
+
+
+async def _start_service(
+    supervisor: Supervisor, name: str, options: StackOptions, environ: Mapping[str, str]
+) -> dict[str, str]:
+    """Start a service's processes; their metrics URLs by process name."""
+    urls = {}
+    count = options.replicas.get(name, 1)
+    for number in range(1, count + 1):
+        label = name if count == 1 else f"{name}-{number}"
+        port = free_port()
+        await supervisor.start(
+            Program(
+                name=label,
+                arguments=(sys.executable, "-m", f"services.{name}"),
+                environ={**environ, "METRICS_PORT": str(port)},
+            )
+        )
+        urls[label] = f"http://127.0.0.1:{port}"
+    return urls
+
+
+async def _model_is_bundled(container_url: str, supervisor: Supervisor) -> bool:
+    status = await _until_ready(f"{container_url}/ping", supervisor, MODEL_SECONDS)
+    return bool(msgspec.json.decode(status).get("bundled"))
+
+
+async def _until_ready(url: str, supervisor: Supervisor, seconds: float) -> bytes:
+    """Ask until the answer is 200; raises `Misconfigured` when a process dies or the time is up."""
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+        try:
+            async with asyncio.timeout(seconds):
+                while True:
+                    supervisor.check()
+                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                        async with session.get(url) as answer:
+                            if answer.status == 200:
+                                return await answer.read()
+                    await asyncio.sleep(0.1)
+        except TimeoutError as error:
+            raise Misconfigured(f"{url} was not ready after {seconds:.0f} s") from error

@@ -1,0 +1,316 @@
+"""Chunker and transcriber against real NATS, ffmpeg and aiobotocore; the endpoint is a stand-in over HTTP."""
+
+import asyncio
+import contextlib
+import hashlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from services.chunker.child import DecodeLimits
+from services.chunker.chunks import Tools
+from services.chunker.settings import Settings as ChunkerSettings
+from services.chunker.speech import SpeechModel
+from services.chunker.spool import Spool
+from services.chunker.worker import Chunker
+from services.common.bus import Bus
+from services.common.documents import Documents
+from services.contracts import topology
+from services.contracts.identifiers import job_id, owner_token, run_id
+from services.contracts.messages import (
+    HEADER,
+    ChunkCut,
+    ChunkFailed,
+    ChunkTranscribed,
+    EndOfUpload,
+    JobEnded,
+    JobEvent,
+    JobOptions,
+    JobRecord,
+    JobState,
+    Lane,
+    StartJob,
+    UploadState,
+)
+from services.contracts.topology import Stream
+from services.dev.nats_server import NatsServer
+from services.dev.processes import free_port
+from services.dev.sagemaker_runtime import refusal
+from services.dev.stand_in_endpoint import StandIn, stand_in
+from services.transcriber.endpoint import connected
+from services.transcriber.settings import Settings as TranscriberSettings
+from services.transcriber.worker import Transcriber
+from tests.speech import recording
+
+OWNER = owner_token("tester")
+
+
+class Pipeline:
+    """A chunker and a transcriber working in this process, and what a gateway would do."""
+
+    def __init__(self, bus: Bus, endpoint: StandIn) -> None:
+        self.bus = bus
+        self.endpoint = endpoint
+        self.jobs = Documents(bus, Stream.JOB, JobRecord)
+
+    async def start_job(self, key: str, **options: object) -> str:
+        job = job_id("tester", key)
+        command = StartJob(owner=OWNER, job=job, run=0)
+        await self.bus.create(
+            topology.control(Lane.SHORT, OWNER, run_id(job, 0)), msgspec.json.encode(command)
+        )
+        record = JobRecord(
+            id=job,
+            owner=OWNER,
+            user="tester",
+            session="s",
+            name="talk",
+            options=JobOptions(**options),  # type: ignore[arg-type]
+            created_at=time.time(),
+            lane=Lane.SHORT,
+        )
+        assert await self.jobs.create(topology.job_record(OWNER, job), record)
+        return job
+
+    async def upload(self, job: str, data: bytes, *, first: int = 0, end: bool = True) -> int:
+        number = first
+        for start in range(0, len(data), 50_000):
+            await self.bus.create(topology.part(run_id(job, 0), number), data[start : start + 50_000])
+            number += 1
+        if end:
+            last = EndOfUpload(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+            await self.bus.create(
+                topology.part(run_id(job, 0), number), b"", {HEADER: msgspec.json.encode(last).decode()}
+            )
+        return number
+
+    async def record(self, job: str) -> JobRecord:
+        found = await self.jobs.get(topology.job_record(OWNER, job))
+        assert found is not None
+        return found
+
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 40) -> None:
+        async with asyncio.timeout(seconds):
+            while not await condition():  # noqa: ASYNC110  # what it asks for is in the broker
+                await asyncio.sleep(0.05)
+
+    async def until_final(self, job: str) -> JobRecord:
+        async def final() -> bool:
+            return (await self.record(job)).state.final
+
+        await self.until(final)
+        return await self.record(job)
+
+    async def events(self, job: str) -> list[JobEvent]:
+        found, after = [], 0
+        while (
+            stored := await self.bus.next(Stream.RES, topology.results(run_id(job, 0)), after)
+        ) is not None:
+            after = stored.sequence
+            found.append(msgspec.json.decode(stored.data, type=JobEvent))
+        return found
+
+
+@contextlib.asynccontextmanager
+async def worker(run: Callable[[asyncio.Event], Awaitable[None]]) -> AsyncIterator[None]:
+    task = asyncio.ensure_future(run(asyncio.Event()))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def pipeline(
+    broker: NatsServer, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Pipeline]:
+    endpoint = StandIn(seconds=0.02, capacity=4)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "NO_PROXY": "127.0.0.1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    async with stand_in(endpoint, free_port()) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
+        chunker = make_chunker(bus, tmp_path)
+        settings = TranscriberSettings(nats_url=broker.url, transcriber_slots=4, chunk_patience_seconds=5)
+        async with (
+            connected(settings) as client,
+            worker(chunker.run),
+            worker(Transcriber(bus, client, settings).run),
+        ):
+            yield Pipeline(bus, endpoint)
+
+
+def make_chunker(bus: Bus, directory: Path) -> Chunker:
+    settings = ChunkerSettings(upload_silence_seconds=2.0)
+    tools = Tools(model=SpeechModel(), spool=Spool(directory, 10**9), limits=DecodeLimits())
+    return Chunker(bus, settings, tools)
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("talk") / "talk.mp3"
+    recording(path, seconds=100, seed=4, fmt="mp3")
+    return path.read_bytes()
+
+
+async def test_a_recording_ends_with_a_text_for_every_cut(pipeline: Pipeline, talk: bytes) -> None:
+    job = await pipeline.start_job("whole")
+    await pipeline.upload(job, talk)
+
+    record = await pipeline.until_final(job)
+
+    events = await pipeline.events(job)
+    cuts = [event.chunk for event in events if isinstance(event, ChunkCut)]
+    texts = [event.chunk for event in events if isinstance(event, ChunkTranscribed)]
+    assert record.state is JobState.COMPLETED
+    assert (record.upload, record.upload_bytes) == (UploadState.STORED, len(talk))
+    assert cuts == list(range(len(cuts)))
+    assert sorted(texts) == cuts
+    assert len(cuts) >= 4
+    assert isinstance(events[-1], JobEnded)
+    assert events[-1].chunks == len(cuts)
+
+
+async def test_the_first_text_comes_before_the_upload_has_ended(pipeline: Pipeline, talk: bytes) -> None:
+    job = await pipeline.start_job("early")
+    parts = await pipeline.upload(job, talk, end=False)
+
+    async def has_text() -> bool:
+        return any(isinstance(event, ChunkTranscribed) for event in await pipeline.events(job))
+
+    await pipeline.until(has_text)
+    assert (await pipeline.record(job)).upload is UploadState.RECEIVING
+
+    last = EndOfUpload(bytes=len(talk), sha256="x")
+    await pipeline.bus.create(
+        topology.part(run_id(job, 0), parts), b"", {HEADER: msgspec.json.encode(last).decode()}
+    )
+    assert (await pipeline.until_final(job)).state is JobState.COMPLETED
+
+
+async def test_an_abandoned_upload_keeps_the_text_of_what_arrived(pipeline: Pipeline, talk: bytes) -> None:
+    job = await pipeline.start_job("abandoned")
+    await pipeline.upload(job, talk[: len(talk) // 2], end=False)
+
+    record = await pipeline.until_final(job)
+
+    assert (record.state, record.upload) == (JobState.INTERRUPTED, UploadState.INTERRUPTED)
+    assert record.problem is not None
+    assert any(isinstance(event, ChunkTranscribed) for event in await pipeline.events(job))
+
+
+async def test_what_is_no_recording_fails_with_a_sentence(pipeline: Pipeline) -> None:
+    job = await pipeline.start_job("garbage")
+    await pipeline.upload(job, b"this is no sound at all\n" * 500)
+
+    record = await pipeline.until_final(job)
+
+    assert record.state is JobState.FAILED
+    assert record.problem is not None
+    assert "recording" in record.problem.message
+
+
+async def test_a_chunk_the_container_rejects_becomes_a_gap(pipeline: Pipeline, talk: bytes) -> None:
+    pipeline.endpoint.failing = lambda call: (
+        refusal("ModelError", 424, "bad", original=400, said=b"bad audio") if call == 0 else None
+    )
+    job = await pipeline.start_job("gap")
+    await pipeline.upload(job, talk)
+
+    record = await pipeline.until_final(job)
+
+    gaps = [event for event in await pipeline.events(job) if isinstance(event, ChunkFailed)]
+    assert record.state is JobState.COMPLETED
+    assert [gap.problem.code for gap in gaps] == ["audio_rejected"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "original"),
+    [
+        ("ThrottlingException", 400, None),
+        ("ModelNotReadyException", 429, None),
+        ("ServiceUnavailable", 503, None),
+        ("ModelError", 424, 429),
+        ("ModelError", 424, 500),
+    ],
+)
+async def test_a_passing_refusal_costs_no_text(
+    pipeline: Pipeline, talk: bytes, error: str, status: int, original: int | None
+) -> None:
+    pipeline.endpoint.failing = lambda call: (
+        refusal(error, status, "later", original=original, said=b"") if call < 1 else None
+    )
+    job = await pipeline.start_job(f"passing-{error}-{original}")
+    await pipeline.upload(job, talk)
+
+    assert (await pipeline.until_final(job)).state is JobState.COMPLETED
+    events = await pipeline.events(job)
+    assert not [event for event in events if isinstance(event, ChunkFailed)]
+
+
+async def test_nonsense_from_the_endpoint_becomes_a_gap_after_three_tries(
+    pipeline: Pipeline, talk: bytes
+) -> None:
+    pipeline.endpoint.failing = lambda _call: web.Response(body=b"<html>hello</html>")
+    job = await pipeline.start_job("nonsense")
+    await pipeline.upload(job, talk)
+
+    record = await pipeline.until_final(job)
+
+    events = await pipeline.events(job)
+    gaps = [event for event in events if isinstance(event, ChunkFailed)]
+    cuts = [event for event in events if isinstance(event, ChunkCut)]
+    assert record.state is JobState.COMPLETED
+    assert len(gaps) == len(cuts)
+    assert {gap.problem.code for gap in gaps} == {"model_failed"}
+
+
+async def test_a_deleted_job_leaves_no_results_behind(pipeline: Pipeline, talk: bytes) -> None:
+    pipeline.endpoint.seconds = 1.0
+    job = await pipeline.start_job("deleted")
+    await pipeline.upload(job, talk)
+
+    async def in_flight() -> bool:
+        return pipeline.endpoint.running > 0
+
+    await pipeline.until(in_flight)
+    await pipeline.jobs.change(
+        topology.job_record(OWNER, job),
+        lambda old: msgspec.structs.replace(old, deleted=True, state=JobState.CANCELLED),
+    )
+    await pipeline.bus.purge(Stream.RES, topology.results(run_id(job, 0)))
+    await pipeline.bus.purge(Stream.CHUNK, topology.chunk("*", run_id(job, 0)))
+
+    async def settled() -> bool:
+        queued = await pipeline.bus.subjects(Stream.CTL, "ctl.>")
+        chunks = await pipeline.bus.subjects(Stream.CHUNK, "chunk.>")
+        return not queued and not chunks and not pipeline.endpoint.running
+
+    await pipeline.until(settled)
+    assert await pipeline.events(job) == []
+
+
+async def test_a_second_chunker_follows_the_cuts_of_the_first(
+    pipeline: Pipeline, talk: bytes, tmp_path: Path
+) -> None:
+    job = await pipeline.start_job("followed")
+    planned = ChunkCut(chunk=0, start=0, end=16_000 * 12)
+    await pipeline.bus.create(topology.cut(run_id(job, 0), 0), msgspec.json.encode(planned))
+    await pipeline.upload(job, talk)
+
+    assert (await pipeline.until_final(job)).state is JobState.COMPLETED
+
+    cuts = {event.chunk: event for event in await pipeline.events(job) if isinstance(event, ChunkCut)}
+    texts = {
+        event.chunk: event for event in await pipeline.events(job) if isinstance(event, ChunkTranscribed)
+    }
+    assert (texts[0].start, texts[0].end) == (0, 16_000 * 12)
+    assert cuts[1].start >= 16_000 * 12
