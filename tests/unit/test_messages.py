@@ -1,0 +1,221 @@
+"""Old messages stay readable: each file of tests/golden was written by some version and must decode as then.
+
+A new field needs a default, and no file changes. A new message gets a file: the failing test prints it.
+"""
+
+import inspect
+from pathlib import Path
+from types import ModuleType
+
+import msgspec
+import pytest
+
+from services.contracts import claims, hotwords, inference, messages
+from services.contracts.claims import (
+    Claims,
+    GetKeys,
+    Keys,
+    Login,
+    PublicKey,
+    Refresh,
+    Refused,
+    Revoke,
+    Revoked,
+    RevokedSession,
+    Tokens,
+    TokenType,
+)
+from services.contracts.hotwords import DroppedHotword, HotwordHit, HotwordMethod, Hotwords, HotwordsReport
+from services.contracts.inference import (
+    InferenceOptions,
+    InferenceResult,
+    Segment,
+    Task,
+    Timestamps,
+    Word,
+)
+from services.contracts.messages import (
+    ChunkCut,
+    ChunkFailed,
+    ChunkTranscribed,
+    EndOfUpload,
+    JobEnded,
+    JobOptions,
+    JobRecord,
+    JobState,
+    Lane,
+    Problem,
+    Range,
+    StartJob,
+    TranscribeChunk,
+    UploadState,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+JOB = "mfrggzdfmztwq2lknnwg23tpob"
+OWNER = "onswg4tfoqqho2dj"
+WORDS = Hotwords(method=HotwordMethod.LOGIT_BIAS, words=("Katherine", "林克斯"), boost_factor=2.0)
+REPORT = HotwordsReport(
+    method=HotwordMethod.LOGIT_BIAS,
+    given=2,
+    applied=1,
+    dropped=(DroppedHotword(word="林克斯", reason="too long for the prompt"),),
+    hits=(HotwordHit(word="Katherine", time=3.2),),
+)
+SEGMENT = Segment(
+    start=0.5, end=2.4, text="call Katherine", avg_logprob=-0.1, no_speech_prob=0.01, compression_ratio=1.1
+)
+WORD = Word(start=0.5, end=0.8, word="call")
+PROBLEM = Problem(code="cut_short", message="The recording breaks off at 12:31.")
+OPTIONS = JobOptions(
+    language="en",
+    task=Task.TRANSLATE,
+    hotwords=WORDS,
+    timestamps=Timestamps.WORD,
+    temperature=0.2,
+    skip_silence=False,
+)
+
+EXPECTED: dict[str, msgspec.Struct] = {
+    "claims": Claims(
+        iss="whisper-webui",
+        aud="whisper-webui",
+        sub="ann",
+        typ=TokenType.ACCESS,
+        sid="s1",
+        jti="j1",
+        iat=1_700_000_000,
+        exp=1_700_000_900,
+        roles=("admin",),
+    ),
+    "login": Login(username="ann", password="secret", address="203.0.113.7"),
+    "refresh": Refresh(refresh_token="r"),
+    "revoke": Revoke(token="t"),
+    "get_keys": GetKeys(),
+    "tokens": Tokens(access_token="a", expires_in=900, refresh_token="r", refresh_expires_in=604_800),
+    "revoked": Revoked(),
+    "keys": Keys(keys=(PublicKey(kid="k1", x="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),)),
+    "refused": Refused(code="slow_down", message="Wait.", retry_after=2.5),
+    "revoked_session": RevokedSession(sid="s1", expires_at=1_700_604_800.0),
+    "hotwords": WORDS,
+    "inference_options": InferenceOptions(
+        language="en", task=Task.TRANSLATE, hotwords=WORDS, timestamps=Timestamps.WORD, temperature=0.2
+    ),
+    "inference_result": InferenceResult(
+        text="call Katherine", language="en", segments=(SEGMENT,), words=(WORD,), hotwords=REPORT
+    ),
+    "job_record": JobRecord(
+        id=JOB,
+        owner=OWNER,
+        user="ann",
+        session="s1",
+        name="meeting.mp3",
+        options=OPTIONS,
+        created_at=1_700_000_000.5,
+        lane=Lane.LONG,
+        run=1,
+        attempt=2,
+        announced_bytes=14_417_920,
+        upload=UploadState.STORED,
+        upload_bytes=14_417_920,
+        sha256="9f86d081884c7d65",
+        state=JobState.COMPLETED,
+        started_at=1_700_000_001.0,
+        ended_at=1_700_000_061.0,
+        duration=29_347_200,
+        problem=PROBLEM,
+        deleted=True,
+    ),
+    "end_of_upload": EndOfUpload(bytes=1_048_576, sha256="9f86d081884c7d65", interrupted=PROBLEM),
+    "start_job": StartJob(owner=OWNER, job=JOB, run=1, attempt=2),
+    "transcribe_chunk": TranscribeChunk(
+        owner=OWNER, job=JOB, run=1, attempt=2, chunk=3, start=480_000, end=900_000
+    ),
+    "chunk_cut": ChunkCut(
+        chunk=3, start=480_000, end=900_000, skipped=(Range(450_000, 480_000),), source_bytes=524_288
+    ),
+    "chunk_transcribed": ChunkTranscribed(
+        chunk=3,
+        start=480_000,
+        end=900_000,
+        text="call Katherine",
+        language="en",
+        segments=(SEGMENT,),
+        words=(WORD,),
+        hotwords=REPORT,
+        endpoint_seconds=0.7,
+    ),
+    "chunk_failed": ChunkFailed(chunk=3, start=480_000, end=900_000, attempt=1, problem=PROBLEM),
+    "job_ended": JobEnded(
+        state=JobState.COMPLETED,
+        attempt=1,
+        chunks=4,
+        duration=1_000_000,
+        skipped=(Range(900_000, 1_000_000),),
+        problem=PROBLEM,
+    ),
+}
+"""Every message with every field set, by the name of its file."""
+PARTS = {PublicKey, Segment, Word, HotwordsReport, DroppedHotword, HotwordHit, Problem, Range, JobOptions}
+"""Structs that only travel inside others."""
+
+
+def structs(module: ModuleType) -> set[type[msgspec.Struct]]:
+    own = (value for value in vars(module).values() if inspect.isclass(value))
+    return {
+        value
+        for value in own
+        if inspect.isclass(value)
+        and issubclass(value, msgspec.Struct)
+        and value.__module__ == module.__name__
+    }
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_an_old_message_reads_as_it_was_meant(name: str) -> None:
+    path, expected = GOLDEN / f"{name}.json", EXPECTED[name]
+    assert path.exists(), f"write {path.name}: {msgspec.json.format(msgspec.json.encode(expected)).decode()}"
+    assert msgspec.json.decode(path.read_bytes(), type=type(expected)) == expected
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_is_written_today_still_has_the_old_fields(name: str) -> None:
+    """Services are replaced one by one: for a while old ones read what new ones write."""
+    old = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes())
+    new = msgspec.json.decode(msgspec.json.encode(EXPECTED[name]))
+    assert {field: new.get(field) for field in old} == old
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_message_survives_its_journey(name: str) -> None:
+    value = EXPECTED[name]
+    assert msgspec.json.decode(msgspec.json.encode(value), type=type(value)) == value
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_field_from_the_future_is_passed_over(name: str) -> None:
+    future = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes()) | {"from_the_future": 1}
+    value = EXPECTED[name]
+    assert msgspec.json.decode(msgspec.json.encode(future), type=type(value)) == value
+
+
+def test_every_message_has_its_file() -> None:
+    known = {type(value) for value in EXPECTED.values()} | PARTS
+    missing = set().union(*(structs(module) for module in (claims, hotwords, inference, messages))) - known
+    assert not missing, f"add these to EXPECTED: {missing}"
+    assert {path.stem for path in GOLDEN.glob("*.json")} == EXPECTED.keys()
+
+
+def test_every_event_of_a_job_is_told_apart_by_its_tag() -> None:
+    for name in ("chunk_cut", "chunk_transcribed", "chunk_failed", "job_ended"):
+        decoded = msgspec.json.decode((GOLDEN / f"{name}.json").read_bytes(), type=messages.JobEvent)
+        assert decoded == EXPECTED[name]
+
+
+def test_final_states_are_final() -> None:
+    assert {state for state in JobState if not state.final} == {JobState.QUEUED, JobState.RUNNING}
+
+
+def test_the_model_gets_its_part_of_the_options() -> None:
+    assert OPTIONS.inference() == EXPECTED["inference_options"]
