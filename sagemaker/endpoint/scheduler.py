@@ -1,6 +1,7 @@
 """Who is transcribed when: one request at a time in the order of arrival, with a bounded queue."""
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -58,7 +59,8 @@ class Scheduler:
 
     async def load(self, loaded: Callable[[], Transcribes]) -> None:
         """Run the loader in the inference thread; from then on requests are taken."""
-        engine = await asyncio.get_running_loop().run_in_executor(self._thread, loaded)
+        context = contextvars.copy_context()  # the loader's log lines carry the service's name
+        engine = await asyncio.get_running_loop().run_in_executor(self._thread, context.run, loaded)
         self.engine = engine
         log.info("model_ready", model=engine.name, bundled=engine.bundled)
 

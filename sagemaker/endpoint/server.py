@@ -95,7 +95,8 @@ async def _invocations(request: web.Request) -> web.Response:
 
 
 async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    text = await asyncio.to_thread(generate_latest)  # it reads this process's figures from /proc
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 @web.middleware
@@ -126,7 +127,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException as error:  # unknown path or method
         return _error(request, error.status, "http_error", f"{request.method} {request.path}: {error.reason}")
     except Exception as error:
-        log.exception("model_failed")
+        await asyncio.to_thread(log.error, "model_failed", exc_info=error)  # a traceback reads source files
         return _error(request, 500, "model_error", f"the model failed: {type(error).__name__}")
 
 
