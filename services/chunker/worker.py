@@ -1,6 +1,7 @@
 """Take jobs from the lanes' queues, work on them, and keep their records true."""
 
 import asyncio
+import contextlib
 import time
 
 import msgspec
@@ -11,10 +12,10 @@ from services.chunker.chunks import Tools
 from services.chunker.job import Job
 from services.chunker.outcomes import JobGoneError
 from services.chunker.settings import Settings
-from services.common.bus import Bus
+from services.common.bus import Bus, woken_within
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
-from services.common.errors import ServiceError, Transient
+from services.common.errors import ServiceError
 from services.contracts import topology
 from services.contracts.identifiers import run_id
 from services.contracts.messages import (
@@ -31,9 +32,10 @@ from services.contracts.topology import CHUNKERS, Stream
 
 log = structlog.get_logger()
 
-RECORD_ATTEMPTS = 10
-RECORD_RETRY_SECONDS = 1.0
-"""A command is stored just before its record. Where none follows, the uploading process died between both."""
+RECORD_SECONDS = 90.0
+"""How long a command may come before its record, which its uploader tries to store for 60 s; where none
+follows, the uploader died between both."""
+RECHECK_SECONDS = 1.0
 
 ENDED = Counter("whisper_jobs_ended_total", "Jobs that ended", ["state"])
 
@@ -68,15 +70,9 @@ class Chunker:
 
     async def _handle(self, command: StartJob, _delivery: Delivery) -> None:
         subject = topology.job_record(command.owner, command.job)
-        record = await self._jobs.get(subject)
-        if record is None or record.run < command.run:
-            raise Transient(
-                "the job has no record yet",
-                code="no_record",
-                retry_after=RECORD_RETRY_SECONDS,
-                max_attempts=RECORD_ATTEMPTS,
-            )
-        if record.deleted or record.run > command.run:
+        record = await self._record(subject, command)
+        if record is None or record.deleted or record.run > command.run:
+            await self._erase(command)
             return
         record = await self._jobs.change(subject, _started) or record
         started = time.monotonic()
@@ -84,6 +80,7 @@ class Chunker:
             end, upload = await Job(self._bus, self._settings, self._tools, command, record).run()
         except JobGoneError:
             log.info("job_gone")
+            await self._erase(command)
             return
         await self._jobs.change(subject, lambda old: _ended(old, command, end, upload.ended))
         ENDED.labels(end.state).inc()
@@ -91,10 +88,29 @@ class Chunker:
             "job_ended", state=end.state, chunks=end.chunks, seconds=round(time.monotonic() - started, 1)
         )
 
+    async def _record(self, subject: str, command: StartJob) -> JobRecord | None:
+        """The job's record, which is stored just after its command; None when none comes."""
+        async with self._bus.woken_by(topology.live_job(command.owner, command.job)) as woken:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RECORD_SECONDS):
+                    while True:
+                        woken.clear()
+                        record = await self._jobs.get(subject)
+                        if record is not None and record.run >= command.run:
+                            return record
+                        await woken_within(woken, RECHECK_SECONDS)
+        log.warning("job_without_record")
+        return None
+
+    async def _erase(self, command: StartJob) -> None:
+        """What was stored for a run after it was deleted, replaced or found without a record."""
+        run = run_id(command.job, command.run)
+        await self._bus.purge(Stream.CHUNK, topology.chunk("*", run))
+        await self._bus.purge(Stream.RES, topology.results(run))
+        await self._bus.purge(Stream.UP, topology.part(run))
+
     async def _give_up(self, command: StartJob, _delivery: Delivery, error: ServiceError) -> None:
         """Nobody could work on this job: it ends as failed, and says why."""
-        if error.code == "no_record":
-            return
         run = run_id(command.job, command.run)
         problem = Problem(code=error.code, message=f"The recording could not be processed: {error}")
         end = JobEnded(state=JobState.FAILED, attempt=command.attempt, chunks=0, duration=0, problem=problem)
