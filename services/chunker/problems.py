@@ -89,6 +89,15 @@ def damaged(samples: int) -> Problem:
     )
 
 
+def stopped(samples: int) -> Problem:
+    """The decoder was ended by the system, for it used more than `DecodeLimits` allows."""
+    return Problem(
+        code="decoder_stopped",
+        message=f"Decoding was stopped at {clock(samples / SAMPLE_RATE)}: it took more processor time "
+        "than a recording may. Convert the file to MP3, M4A or FLAC and send that for the rest.",
+    )
+
+
 def spool_too_small(limit_bytes: int) -> Problem:
     """A file with its index at the end does not fit on the disk set aside for such files."""
     return Problem(

@@ -71,6 +71,8 @@ def with_sound(said: Report, promise: Promise, samples: int, exit_code: int) -> 
 
     Not every format can tell: an Ogg file that was cut off looks like one that ends there.
     """
+    if exit_code < 0:
+        return problems.stopped(samples)
     promised = promise.seconds()
     if promised is None and said.container == "flac":
         promised = said.seconds
