@@ -1,5 +1,7 @@
 """Who may log in: the accounts in the secret, cached, and good for a while when AWS is down."""
 
+import contextlib
+
 import msgspec
 import structlog
 from argon2 import extract_parameters
@@ -100,6 +102,11 @@ class Accounts:
         self._known: Cached[dict[str, Account]] = Cached(
             self._read, keep_seconds=cache_seconds, retry_seconds=refresh_seconds
         )
+
+    async def warm(self) -> None:
+        """Read the accounts ahead of the first login, so that the log tells at once what is wrong."""
+        with contextlib.suppress(ServiceError):
+            await self._known.get()
 
     async def find(self, user: str, *, newest: bool = False) -> Account | None:
         """The user's account, or None when there is none.

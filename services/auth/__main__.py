@@ -1,0 +1,147 @@
+"""`python -m services.auth`: serve; `hash-password` and `rotate-key` are for the operator."""
+
+import argparse
+import asyncio
+import getpass
+import sys
+
+import msgspec
+import structlog
+
+from services.auth.accounts import Accounts
+from services.auth.keys import KeySet, KeyStore
+from services.auth.passwords import Passwords, hashed
+from services.auth.responder import Responder
+from services.auth.secrets import Secrets, SecretsUnavailable, open_secrets
+from services.auth.service import AuthService
+from services.auth.sessions import Sessions
+from services.auth.settings import Settings
+from services.auth.throttle import Throttle
+from services.auth.tokens import Issuer
+from services.common.bus import connect
+from services.common.cached import Cached
+from services.common.errors import ServiceError
+from services.common.logs import configure
+from services.common.service import Lifecycle, load_or_exit, run
+from services.contracts.topology import DAY_SECONDS, MINIMUM_SERVER
+
+log = structlog.get_logger()
+
+WAIT_SECONDS = 2.0
+"""Pause before Secrets Manager is asked again at the start."""
+
+
+async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
+    """Wire the service and run it until the stop."""
+    async with (
+        open_secrets(settings.aws_region) as secrets,
+        connect(settings, "auth", MINIMUM_SERVER) as bus,
+    ):
+        store = _key_store(secrets, settings)
+        keys = Cached(
+            store.load,
+            keep_seconds=settings.secret_cache_seconds,
+            retry_seconds=settings.secret_refresh_seconds,
+        )
+        if not await lifecycle.unless_stopped(_prepared(store, keys)):
+            return
+        accounts = Accounts(
+            secrets,
+            settings.secret_name,
+            cache_seconds=settings.secret_cache_seconds,
+            refresh_seconds=settings.secret_refresh_seconds,
+            outage_seconds=settings.secret_outage_seconds,
+        )
+        await accounts.warm()
+        sessions = Sessions(bus, longest_seconds=settings.refresh_token_seconds)
+        passwords = Passwords(threads=settings.hash_threads, queue=settings.hash_queue)
+        service = AuthService(
+            accounts=accounts,
+            passwords=passwords,
+            issuer=Issuer(
+                keys,
+                access_seconds=settings.access_token_seconds,
+                refresh_seconds=settings.refresh_token_seconds,
+            ),
+            keys=keys,
+            sessions=sessions,
+            throttle=Throttle(),
+        )
+        try:
+            await lifecycle.work(
+                Responder(bus, service).run, lambda stop: sessions.sweep(stop, settings.purge_seconds)
+            )
+        finally:
+            passwords.close()
+
+
+async def _prepared(store: KeyStore, keys: Cached[KeySet]) -> None:
+    """Wait for Secrets Manager, create the signing key where there is none, and read it."""
+    while not await _has_keys(store, keys):
+        await asyncio.sleep(WAIT_SECONDS)
+
+
+async def _has_keys(store: KeyStore, keys: Cached[KeySet]) -> bool:
+    try:
+        await store.prepare()
+        await keys.get()
+    except SecretsUnavailable as error:
+        log.warning("waiting_for_secrets_manager", error=str(error))
+        return False
+    return True
+
+
+def _key_store(secrets: Secrets, settings: Settings) -> KeyStore:
+    # A process that has not noticed a rotation goes on signing with the retired key for a while.
+    keep_seconds = settings.refresh_token_seconds + DAY_SECONDS
+    return KeyStore(secrets, settings.signing_secret_name, keep_seconds=keep_seconds)
+
+
+def hash_password() -> None:
+    """Read a password and print the JSON value that stands for it in the secret."""
+    if sys.stdin.isatty():
+        password = getpass.getpass("Password: ")
+        if password != getpass.getpass("Again: "):
+            sys.exit("The two are not the same.")
+    else:
+        password = sys.stdin.readline().rstrip("\r\n")
+    if not password:
+        sys.exit("The password is empty.")
+    sys.stdout.write(msgspec.json.encode({"password_hash": hashed(password)}).decode() + "\n")
+
+
+async def rotate_key(settings: Settings) -> None:
+    """Let the next signing key take over; sessions go on."""
+    async with open_secrets(settings.aws_region) as secrets:
+        kid = await _key_store(secrets, settings).rotate()
+    sys.stdout.write(f"{kid} signs from now on; what older keys signed stays valid until it expires\n")
+
+
+def main() -> None:
+    """Choose what to do by the first argument."""
+    parser = argparse.ArgumentParser(prog="python -m services.auth", description=__doc__)
+    parser.add_argument(
+        "command",
+        nargs="?",
+        choices=("serve", "hash-password", "rotate-key"),
+        default="serve",
+        help="serve (the default) answers over NATS; hash-password reads a password and prints its value for "
+        "the accounts' secret; rotate-key lets the next signing key take over",
+    )
+    command = parser.parse_args().command
+    if command == "hash-password":
+        hash_password()
+        return
+    settings = load_or_exit(Settings)
+    if command == "rotate-key":
+        configure("auth", settings.log_level)
+        try:
+            asyncio.run(rotate_key(settings))
+        except ServiceError as error:
+            sys.exit(str(error))
+        return
+    run("auth", settings, lambda lifecycle: serve(lifecycle, settings))
+
+
+if __name__ == "__main__":
+    main()

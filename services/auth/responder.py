@@ -1,0 +1,77 @@
+"""Takes requests from NATS and answers them, a bounded number at a time."""
+
+import asyncio
+import contextlib
+
+import msgspec
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+
+from services.auth.service import AuthService
+from services.common.bus import Bus
+from services.contracts.claims import AuthReply, AuthRequest, Refused
+from services.contracts.topology import AUTH_QUEUE, AUTH_REQUESTS
+
+log = structlog.get_logger()
+
+MAX_IN_HAND = 256
+"""Requests at once: most wait for a password check, whose own queue is shorter."""
+ANSWER_SECONDS = 15.0
+
+
+class Responder:
+    """Shares the requests with the other auth processes."""
+
+    def __init__(self, bus: Bus, service: AuthService) -> None:
+        self._bus = bus
+        self._service = service
+        self._in_hand = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Answer until `stop`, then finish what is in hand."""
+        async with asyncio.TaskGroup() as group:
+
+            async def take(message: Msg) -> None:
+                if self._in_hand >= MAX_IN_HAND:
+                    await _respond(message, _busy())
+                    return
+                self._in_hand += 1
+                group.create_task(self._settle(message))
+
+            subscription = await self._bus.client.subscribe(AUTH_REQUESTS, queue=AUTH_QUEUE, cb=take)
+            await stop.wait()
+            with contextlib.suppress(nats.errors.Error):
+                await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it so
+
+    async def _settle(self, message: Msg) -> None:
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reply = await self._answered(message.data)
+        except TimeoutError:
+            reply = _busy()
+        except Exception:  # whatever broke is a bug, and must not end the others' requests
+            log.exception("request_broke")
+            reply = _busy()
+        finally:
+            self._in_hand -= 1
+        await _respond(message, reply)
+
+    async def _answered(self, data: bytes) -> AuthReply:
+        try:
+            request = msgspec.json.decode(data, type=AuthRequest)
+        except msgspec.DecodeError:
+            log.warning("request_unreadable", bytes=len(data))
+            return Refused(code="bad_request", message="not a request that this service knows")
+        return await self._service.answer(request)
+
+
+async def _respond(message: Msg, reply: AuthReply) -> None:
+    try:
+        await message.respond(msgspec.json.encode(reply))
+    except nats.errors.Error as error:
+        log.info("answer_not_sent", error=str(error) or type(error).__name__)
+
+
+def _busy() -> Refused:
+    return Refused(code="unavailable", message="too busy to answer; try again in a moment", retry_after=2.0)

@@ -1,0 +1,151 @@
+"""What the auth service answers to each request."""
+
+import math
+import time
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from services.auth.accounts import Account, Accounts, AccountsUnavailable
+from services.auth.keys import KeySet
+from services.auth.passwords import Passwords
+from services.auth.sessions import Sessions
+from services.auth.throttle import Throttle, network
+from services.auth.tokens import Issuer
+from services.common.cached import Cached
+from services.common.errors import Transient
+from services.common.tokens import BadToken
+from services.contracts.claims import (
+    AuthReply,
+    AuthRequest,
+    Claims,
+    GetKeys,
+    Keys,
+    Login,
+    Refresh,
+    Refused,
+    Revoke,
+    Revoked,
+    Tokens,
+    TokenType,
+)
+
+log = structlog.get_logger()
+
+MAX_USER_CHARACTERS = 256
+
+REQUESTS = Counter("whisper_auth_requests_total", "Requests answered", ["request", "outcome"])
+SECONDS = Histogram("whisper_auth_request_seconds", "Time to answer a request", ["request"])
+
+
+class AuthService:
+    """Logs in, renews, revokes, and lists the public keys."""
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        passwords: Passwords,
+        issuer: Issuer,
+        keys: Cached[KeySet],
+        sessions: Sessions,
+        throttle: Throttle,
+    ) -> None:
+        self._accounts = accounts
+        self._passwords = passwords
+        self._issuer = issuer
+        self._keys = keys
+        self._sessions = sessions
+        self._throttle = throttle
+
+    async def answer(self, request: AuthRequest) -> AuthReply:
+        """Serve one request; a refusal is an answer too."""
+        name = type(request).__name__.lower()
+        with SECONDS.labels(name).time():
+            try:
+                reply = await self._served(request)
+            except BadToken as error:
+                reply = Refused(code="bad_token", message=str(error))
+            except Transient as error:
+                log.warning("request_not_served", request=name, error=str(error), code=error.code)
+                reply = Refused(code="unavailable", message=str(error), retry_after=error.retry_after or 5.0)
+        REQUESTS.labels(name, reply.code if isinstance(reply, Refused) else "done").inc()
+        return reply
+
+    async def _served(self, request: AuthRequest) -> AuthReply:
+        match request:
+            case Login():
+                return await self._log_in(request)
+            case Refresh():
+                return await self._refresh(request.refresh_token)
+            case Revoke():
+                return await self._revoke(request.token)
+            case GetKeys():
+                return await self._list_keys(request.kid)
+
+    async def _log_in(self, login: Login) -> Tokens | Refused:
+        user = login.username[: MAX_USER_CHARACTERS + 1]
+        address = network(login.address)
+        wait = self._throttle.wait(user, address, time.monotonic())
+        if wait > 0:
+            return _slow_down(wait)
+        self._throttle.begun(user, address)
+        try:
+            account = await self._matching(user, login.password)
+            if account is not None:
+                self._throttle.succeeded(user)
+                tokens = await self._issuer.log_in(account.user, account.roles)
+                log.info("logged_in", user=account.user, address=login.address)
+                return tokens
+            self._throttle.failed(user, address, time.monotonic())
+        finally:
+            self._throttle.ended(user, address)
+        log.info("login_refused", address=login.address)  # a name nobody has may be a password misplaced
+        return Refused(code="bad_credentials", message="wrong user name or password")
+
+    async def _matching(self, user: str, password: str) -> Account | None:
+        """The account whose password this is; a mismatch may mean that the secret has just changed."""
+        account = await self._accounts.find(user)
+        if await self._passwords.match(account, password):
+            return account
+        newer = await self._accounts.find(user, newest=True)
+        if newer is not None and newer != account and await self._passwords.match(newer, password):
+            return newer
+        return None
+
+    async def _refresh(self, token: str) -> Tokens:
+        claims = await self._issuer.check(token, TokenType.REFRESH)
+        if await self._sessions.is_revoked(claims.sid):
+            raise BadToken("this session was ended: log in again")
+        return await self._issuer.renew(token, claims, await self._roles(claims))
+
+    async def _roles(self, claims: Claims) -> tuple[str, ...]:
+        """The user's roles of today; an outage of AWS ends nobody's session."""
+        try:
+            account = await self._accounts.find(claims.sub)
+        except AccountsUnavailable:
+            return claims.roles
+        if account is None:
+            raise BadToken("this account no longer exists")
+        return account.roles
+
+    async def _revoke(self, token: str) -> Revoked:
+        claims = await self._issuer.check(token, TokenType.ACCESS, TokenType.REFRESH)
+        await self._sessions.revoke(claims.sid)
+        log.info("session_revoked", user=claims.sub)
+        return Revoked()
+
+    async def _list_keys(self, unknown: str | None) -> Keys:
+        keys = await self._keys.get()
+        if unknown is not None and unknown not in keys.public:
+            keys = await self._keys.get(newest=True)
+        return Keys(keys=keys.listed)
+
+
+def _slow_down(wait: float) -> Refused:
+    seconds = math.ceil(wait)
+    return Refused(
+        code="slow_down",
+        message=f"too many wrong passwords: try again in {seconds} s",
+        retry_after=float(seconds),
+    )

@@ -1,0 +1,60 @@
+"""Sessions that were ended before their tokens expired, remembered for as long as those live."""
+
+import asyncio
+import contextlib
+import time
+
+import msgspec
+import structlog
+
+from services.common.bus import Bus
+from services.common.documents import Documents
+from services.common.errors import Transient
+from services.contracts import topology
+from services.contracts.claims import RevokedSession
+from services.contracts.topology import Stream
+
+log = structlog.get_logger()
+
+
+class Sessions:
+    """The revoked sessions in NATS. `longest_seconds` is the longest life of a session."""
+
+    def __init__(self, bus: Bus, *, longest_seconds: float) -> None:
+        self._bus = bus
+        self._longest_seconds = longest_seconds
+        self._revoked = Documents(bus, Stream.TOKENS, RevokedSession)
+
+    async def is_revoked(self, session: str) -> bool:
+        """Whether the session was ended."""
+        return await self._revoked.get(topology.revoked_session(session)) is not None
+
+    async def revoke(self, session: str) -> None:
+        """End the session; ending it again changes nothing."""
+        ended = RevokedSession(sid=session, expires_at=time.time() + self._longest_seconds)
+        await self._revoked.create(topology.revoked_session(session), ended)
+
+    async def forget_expired(self) -> int:
+        """Erase the sessions whose tokens have all expired; how many they were."""
+        erased, after = 0, 0
+        while stored := await self._bus.next(Stream.TOKENS, topology.revoked_session("*"), after):
+            after = stored.sequence
+            if stored.data and _expired(stored.data):
+                await self._bus.purge(Stream.TOKENS, stored.subject)
+                erased += 1
+        return erased
+
+    async def sweep(self, stop: asyncio.Event, pause_seconds: float) -> None:
+        """Forget what has expired, now and then, until `stop`."""
+        while not stop.is_set():
+            try:
+                log.info("sessions_swept", erased=await self.forget_expired())
+            except Transient as error:
+                log.info("sessions_not_swept", error=str(error))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_seconds):
+                    await stop.wait()
+
+
+def _expired(data: bytes) -> bool:
+    return msgspec.json.decode(data, type=RevokedSession).expires_at < time.time()

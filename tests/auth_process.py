@@ -1,0 +1,104 @@
+"""The auth service as a process of its own, with moto in the place of AWS, for tests."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+
+import aiohttp
+import msgspec
+
+from services.auth.secrets import CURRENT, Secrets, open_secrets
+from services.common.bus import Bus
+from services.contracts import topology
+from services.contracts.claims import AuthReply, AuthRequest
+from services.dev.processes import child, free_port
+
+REGION = "cn-northwest-1"
+SECRET_NAME = "whisper-app-credentials"
+READY_SECONDS = 30.0
+REPLY: msgspec.json.Decoder[AuthReply] = msgspec.json.Decoder(AuthReply)
+
+
+def auth_environ(nats_url: str, secrets_url: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of an auth process; quick caches, so that tests need not wait."""
+    return {
+        **os.environ,
+        "NATS_URL": nats_url,
+        "HOST": "127.0.0.1",
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": secrets_url,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1,localhost",
+        "SECRET_REFRESH_SECONDS": "0.05",
+        **settings,
+    }
+
+
+@contextlib.asynccontextmanager
+async def auth_process(
+    nats_url: str, secrets_url: str, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m services.auth`, ready to answer."""
+    port = free_port()
+    environ = auth_environ(nats_url, secrets_url, {**(settings or {}), "METRICS_PORT": str(port)})
+    async with child((sys.executable, "-m", "services.auth"), environ=environ) as process:
+        async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
+            while not await _ready(session, port):
+                assert process.returncode is None, "the auth service ended"
+                await asyncio.sleep(0.05)
+        yield process
+
+
+async def _ready(session: aiohttp.ClientSession, port: int) -> bool:
+    try:
+        async with session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+            return answer.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+async def auth_command(secrets_url: str, *arguments: str, typed: str = "") -> tuple[int | None, str]:
+    """Exit code and output of `python -m services.auth <arguments>`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.auth",
+        *arguments,
+        env=auth_environ("nats://127.0.0.1:1", secrets_url, {}),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said, _ = await process.communicate(typed.encode())
+    return process.returncode, said.decode()
+
+
+@contextlib.asynccontextmanager
+async def secrets_at(url: str) -> AsyncIterator[Secrets]:
+    """A client for the secrets of a moto server."""
+    async with open_secrets(
+        REGION, endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test"
+    ) as secrets:
+        yield secrets
+
+
+async def create_accounts(url: str, accounts: Mapping[str, object]) -> None:
+    """Make the secret that holds the accounts."""
+    async with secrets_at(url) as secrets:
+        await secrets.create(SECRET_NAME, json.dumps(accounts), "test")
+
+
+async def change_accounts(url: str, text: str) -> None:
+    """Give the secret a new current version."""
+    async with secrets_at(url) as secrets:
+        await secrets.put(SECRET_NAME, text, CURRENT)
+
+
+async def ask(bus: Bus, request: AuthRequest) -> AuthReply:
+    """Send a request as the gateway does."""
+    data = await bus.request(topology.AUTH_REQUESTS, msgspec.json.encode(request), timeout_seconds=20)
+    return REPLY.decode(data)
