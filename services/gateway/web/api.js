@@ -1,0 +1,61 @@
+// The gateway's HTTP API (docs/api.md), as far as the page uses it.
+
+import { Problem, problemFrom } from "./problem.js";
+
+export const PAGE_SIZE = 30;
+
+export const me = () => read("/v1/me");
+export const job = (id) => read(jobUrl(id));
+export const hotwords = () => read("/api/hotwords");
+export const eventsUrl = (id, after) => `${jobUrl(id)}/events${after ? `?after=${encodeURIComponent(after)}` : ""}`;
+
+/** One page of jobs, newest first: `{jobs, next}`. */
+export function jobs(after = null) {
+  const cursor = after ? `&after=${encodeURIComponent(after)}` : "";
+  return read(`/v1/jobs?limit=${PAGE_SIZE}${cursor}`);
+}
+
+/** The job that an upload with this key has made, or null while there is none. */
+export async function jobOfUpload(key) {
+  const found = await read(`/v1/jobs?idempotency_key=${encodeURIComponent(key)}`);
+  return found.jobs[0] ?? null;
+}
+
+/** Cancel a job that still runs, then erase its audio and text. */
+export const erase = (id) => send(jobUrl(id), { method: "DELETE" });
+
+export async function saveHotwords(config) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await send("/api/hotwords", { method: "POST", headers, body: JSON.stringify(config) });
+  return (await answer.json()).config;
+}
+
+/** Where a transcript is downloaded as `text`, `srt`, `vtt` or `json`. */
+export const downloadUrl = (id, format) => `${jobUrl(id)}/transcript?format=${format}&download=1`;
+
+
+/** Leave for the log-in form; nothing on this page works without it. */
+export function goToLogin() {
+  location.assign("/login");
+}
+
+const jobUrl = (id) => `/v1/jobs/${encodeURIComponent(id)}`;
+
+async function read(path) {
+  return (await send(path)).json();
+}
+
+async function send(path, options = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
+  } catch {
+    throw new Problem({ code: "network" });
+  }
+  if (answer.status === 401 || (answer.redirected && new URL(answer.url).pathname === "/login")) {
+    goToLogin();
+    throw new Problem({ code: "unauthorized", status: 401 });
+  }
+  if (!answer.ok) throw problemFrom(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+  return answer;
+}

@@ -1,0 +1,132 @@
+// The page: puts its parts together and decides what happens when.
+
+import * as api from "./api.js";
+import { Announcer } from "./announcer.js";
+import { acceptFiles } from "./dropzone.js";
+import { part } from "./element.js";
+import { Hotwords } from "./hotwords.js";
+import { bindLanguageSwitch, say, startLanguage } from "./i18n.js";
+import { Options } from "./options.js";
+import { Pane } from "./pane.js";
+import { explain } from "./problem.js";
+import { ask } from "./question.js";
+import { UploadQueue } from "./queue.js";
+import { Recordings } from "./recordings.js";
+
+const NARROW = "(max-width: 59.99rem)";
+
+class Page {
+  constructor(root) {
+    this.root = root;
+    this.dialog = part(root, "dialog");
+    this.alert = part(root, ".alert");
+    this.options = new Options(part(root, ".options"));
+    this.hotwords = new Hotwords(part(root, ".hotwords"));
+    const [list, more, empty] = [".rows", ".more", ".rows-empty"].map((name) => part(root, name));
+    this.recordings = new Recordings(
+      { list, more, empty },
+      { onErase: (recording) => this.erase(recording), onChange: (recording) => this.#changed(recording) },
+    );
+    this.queue = new UploadQueue((upload) => this.recordings.addUpload(upload));
+    this.pane = new Pane(part(root, ".pane"), new Announcer(part(root, ".announcer")), {
+      retry: (recording) => this.queue.retry(recording.upload),
+      erase: (recording) => this.erase(recording),
+      lost: (recording) => this.#forget(recording),
+    });
+  }
+
+  start() {
+    bindLanguageSwitch(part(this.root, ".language"));
+    acceptFiles(part(this.root, ".dropzone"), part(this.root, "#file"), (files) => this.upload(files));
+    part(this.alert, "button").addEventListener("click", () => (this.alert.hidden = true));
+    addEventListener("hashchange", () => this.#openAddressed());
+    part(this.root, ".skip-link").addEventListener("click", (event) => {
+      event.preventDefault(); // the part behind # names a recording
+      this.pane.root.focus();
+    });
+    this.hotwords.start();
+    this.#guard(() => this.#greet());
+    this.#guard(() => this.recordings.start()).then(() => this.#openAddressed());
+  }
+
+  upload(files) {
+    const fields = [...this.options.fields(), ...this.hotwords.fields()];
+    const [first] = this.queue.add(files, fields);
+    location.hash = first.key;
+  }
+
+  /** Cancel or delete, after asking; an upload may also just be stopped, so that its text stays. */
+  async erase(recording) {
+    const answer = await ask(this.dialog, questionFor(recording));
+    if (answer === "stop") recording.upload.stop();
+    if (answer !== "erase") return;
+    recording.upload?.stop();
+    await this.#guard(async () => {
+      const id = recording.id ?? (await api.jobOfUpload(recording.upload.key))?.id;
+      if (id) await api.erase(id).catch((problem) => problem.status === 404 || Promise.reject(problem));
+      this.#forget(recording);
+    });
+  }
+
+  async #greet() {
+    const { username, notice } = await api.me();
+    part(this.root, ".username").textContent = username;
+    const banner = part(this.root, ".banner");
+    banner.textContent = notice ?? "";
+    banner.hidden = !notice;
+  }
+
+  async #openAddressed() {
+    const address = location.hash.slice(1);
+    let recording = this.recordings.find(address) ?? null;
+    if (address && !recording) {
+      recording = await api.job(address).then((job) => this.recordings.ofJob(job)).catch(() => null);
+    }
+    if (address && !recording) this.#complain({ code: "not_found" });
+    if (recording === this.pane.recording && recording) return;
+    this.recordings.select(recording);
+    this.pane.open(recording);
+    if (recording && matchMedia(NARROW).matches) this.pane.root.scrollIntoView();
+  }
+
+  #changed(recording) {
+    this.pane.changed(recording);
+    const shown = recording === this.pane.recording && recording.matches(location.hash.slice(1));
+    if (shown) history.replaceState(null, "", `#${recording.address}`);
+  }
+
+  #forget(recording) {
+    this.recordings.remove(recording);
+    if (recording === this.pane.recording) location.hash = "";
+  }
+
+  async #guard(action) {
+    try {
+      await action();
+    } catch (problem) {
+      this.#complain(problem);
+    }
+  }
+
+  #complain(problem) {
+    if (!problem.code) throw problem; // a mistake of ours belongs on the console
+    if (problem.code === "unauthorized") return;
+    this.alert.hidden = false;
+    say(part(this.alert, ".alert-text"), () => explain(problem));
+  }
+}
+
+function questionFor(recording) {
+  const values = { name: recording.name };
+  const keep = ["keep", "question.keep", "plain"];
+  if (recording.uploading && recording.upload.state === "sending") {
+    const choices = [["erase", "question.erase", "danger"], ["stop", "question.stop", "plain"], keep];
+    return { title: "question.stop_title", text: "question.stop_text", values, choices };
+  }
+  const kind = recording.active ? "cancel" : "erase";
+  const choices = [["erase", `question.${kind}`, "danger"], keep];
+  return { title: `question.${kind}_title`, text: `question.${kind}_text`, values, choices };
+}
+
+startLanguage();
+new Page(document.body).start();

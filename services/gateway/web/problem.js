@@ -1,0 +1,34 @@
+// What went wrong, in a sentence a person understands, with what to do about it.
+
+import { currentLanguage, hasText, translate } from "./i18n.js";
+
+/** An answer that was not a success; `retryAfter` in seconds where the server named one. */
+export class Problem extends Error {
+  constructor({ code, message = "", status = 0, retryAfter = null }) {
+    super(message);
+    Object.assign(this, { code, status, retryAfter });
+  }
+}
+
+/** A problem from an answer's status and its body, JSON or not. */
+export function problemFrom(status, body, retryAfter) {
+  const error = parsed(body)?.error;
+  const told = typeof error === "string" ? { message: error } : (error ?? {});
+  const code = told.code ?? (status >= 500 ? "unavailable" : "refused");
+  return new Problem({ code, message: told.message, status, retryAfter: Number(retryAfter) || null });
+}
+
+/** The sentence for `{code, message}`: the server's own in English, ours elsewhere and where it has none. */
+export function explain({ code, message = "" }) {
+  const key = `problem.${code}`;
+  if (message && (currentLanguage() === "en" || !hasText(key))) return message;
+  return translate(hasText(key) ? key : "problem.unknown", { code, message });
+}
+
+function parsed(body) {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,126 @@
+// The transcript on the page: chunks in order, whatever order they come in.
+
+import { ChunkItem, silenceLines } from "./chunk.js";
+import { element } from "./element.js";
+
+const NEAR_END_PIXELS = 60;
+
+/**
+ * Only ever adds or fills single items, so a transcript of ten hours costs no more per event than a
+ * short one. Follows its own end until the reader scrolls up.
+ */
+export class Transcript {
+  #items = [];
+  #byNumber = new Map();
+  #following = true;
+  #live = true;
+  #scheduled = false;
+  #lastTop = 0;
+
+  /** `scroller` holds `list`; `jump` is the button that leads back to the end. */
+  constructor(scroller, list, jump) {
+    Object.assign(this, { scroller, list, jump });
+    scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    jump.addEventListener("click", () => this.#toEnd());
+  }
+
+  clear() {
+    this.#items = [];
+    this.#byNumber.clear();
+    this.list.replaceChildren();
+    this.scroller.scrollTop = 0;
+    this.#lastTop = 0;
+    this.#live = true;
+    this.follow(true);
+  }
+
+  /** Whether to keep the end in view; a finished transcript is read from its start. */
+  follow(wanted) {
+    this.#following = wanted;
+    this.jump.hidden = true;
+  }
+
+  /** The job was over when it was opened: nothing new will come that one could miss. */
+  readFromStart() {
+    this.#live = false;
+    this.follow(false);
+  }
+
+  cut(event) {
+    this.#item(event.chunk).cut(event);
+    this.#grown();
+  }
+
+  heard(event) {
+    this.#item(event.chunk).heard(event);
+    this.#grown();
+  }
+
+  gap(event) {
+    this.#item(event.chunk).gap(event);
+    this.#grown();
+  }
+
+  end({ skipped }) {
+    for (const item of this.#items) item.settle();
+    const lines = silenceLines(skipped.filter((range) => range.start >= this.#known));
+    if (lines.length) this.list.append(element("li", { class: "chunk" }, ...lines));
+    this.#grown();
+  }
+
+  /** All text so far, a line for each chunk. */
+  get text() {
+    return this.#items.map((item) => item.text).filter(Boolean).join("\n");
+  }
+
+  get empty() {
+    return this.#items.every((item) => !item.text);
+  }
+
+  get hasItems() {
+    return this.#items.length > 0;
+  }
+
+  /** Where the last chunk ends, in seconds. */
+  get #known() {
+    return this.#items.at(-1)?.end ?? 0;
+  }
+
+  #item(number) {
+    const known = this.#byNumber.get(number);
+    if (known) return known;
+    const item = new ChunkItem(number);
+    let place = this.#items.length;
+    while (place > 0 && this.#items[place - 1].number > number) place -= 1;
+    this.list.insertBefore(item.node, this.#items[place]?.node ?? null);
+    this.#items.splice(place, 0, item);
+    this.#byNumber.set(number, item);
+    return item;
+  }
+
+  #grown() {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    requestAnimationFrame(() => {
+      this.#scheduled = false;
+      if (this.#following) this.#toEnd();
+      else this.jump.hidden = !this.#live || this.#distance() < NEAR_END_PIXELS;
+    });
+  }
+
+  #toEnd() {
+    this.follow(true);
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+
+  #scrolled() {
+    const top = this.scroller.scrollTop;
+    if (this.#distance() < NEAR_END_PIXELS) this.follow(true);
+    else if (top < this.#lastTop) this.#following = false;
+    this.#lastTop = top;
+  }
+
+  #distance() {
+    return this.scroller.scrollHeight - this.scroller.scrollTop - this.scroller.clientHeight;
+  }
+}
