@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from blockbuster import blockbuster_ctx
 
 from services.chunker.child import DecodeLimits
 from services.chunker.chunks import ReadyChunk, Recording, Tools, chunks
@@ -186,3 +187,11 @@ async def test_silence_alone_gives_no_chunk(tools: Tools) -> None:
     found, whole = await cut(file.getvalue(), tools)
     assert found == []
     assert whole == Recording(samples=40 * SAMPLE_RATE, skipped=(Range(0, 40 * SAMPLE_RATE),), problem=None)
+
+
+@pytest.mark.parametrize("fmt", ["mp3", "m4a"])
+async def test_the_event_loop_is_never_blocked(folder: Path, tools: Tools, fmt: str) -> None:
+    data = await asyncio.to_thread((folder / fmt).read_bytes)
+    with blockbuster_ctx():
+        found, _ = await cut(data, tools)
+    assert found
