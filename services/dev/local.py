@@ -46,6 +46,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     username: str = "admin"
     password: str | None = None
     """None takes the one stored in `data`, or makes one."""
+    more_users: Mapping[str, str] = {}
+    """Passwords of further users."""
     model: str = str(BUNDLED_MODEL)
     replicas: Mapping[str, int] = {}
     """Processes of a service, by its name, where more than one."""
@@ -80,7 +82,7 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         secrets_url = await stack.enter_async_context(moto_server())
         environ = _environ(options, nats.url, secrets_url)
         supervisor = await stack.enter_async_context(Supervisor().running())
-        await _store_credentials(secrets_url, options.username, password)
+        await _store_credentials(secrets_url, {options.username: password, **options.more_users})
         await _provision(environ)
         container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
         environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = runtime_url
@@ -133,7 +135,7 @@ def _environ(options: StackOptions, nats_url: str, secrets_url: str) -> dict[str
     }
 
 
-async def _store_credentials(secrets_url: str, username: str, password: str) -> None:
+async def _store_credentials(secrets_url: str, passwords: Mapping[str, str]) -> None:
     session = get_session()
     async with session.create_client(
         "secretsmanager",
@@ -142,7 +144,7 @@ async def _store_credentials(secrets_url: str, username: str, password: str) -> 
         aws_access_key_id="local",
         aws_secret_access_key="local",
     ) as client:
-        value = msgspec.json.encode({username: password}).decode()
+        value = msgspec.json.encode(passwords).decode()
         await client.create_secret(Name=SECRET_NAME, SecretString=value)
 
 
