@@ -1,0 +1,1 @@
+"""Repeatable comparisons, each beside its targets; `python -m bench.NAME` runs one."""
