@@ -9,6 +9,12 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     port: int = 8080
     """Port of the page and the API."""
+    public_url: str = ""
+    """Address that browsers use, such as https://whisper.example.com; with https the cookie is Secure."""
+    trusted_proxies: int = 0
+    """Proxies in front that add to X-Forwarded-For; 0 takes the address of the connection."""
+    notice: str = ""
+    """A sentence shown to everybody on the page."""
     max_upload_bytes: int = 10_000_000_000
     """Recordings larger than this are refused with 413."""
     max_uploads: int = 200
