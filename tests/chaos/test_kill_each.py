@@ -1,0 +1,134 @@
+"""Every process, the broker included, dies by kill -9 while a recording is in work: nothing of it is lost."""
+
+import asyncio
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.api import Api, Event, logged_in
+from tests.speech import recording
+from tests.stack_thread import StackThread
+
+VICTIMS = ("transcriber", "endpoint", "chunker", "nats", "gateway", "auth")
+TEXTS_BETWEEN_KILLS = 2
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    """A stack of this module's own, quick to notice a dead uploader."""
+    environ = {"UPLOAD_SILENCE_SECONDS": "12", "TRANSCRIBER_SLOTS": "2"}
+    running = StackThread(tmp_path_factory.mktemp("stack"), environ=environ).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("talk") / "talk.mp3"
+    recording(path, seconds=420, seed=12)
+    return path
+
+
+@pytest.mark.timeout(400)
+async def test_each_process_killed_once_costs_no_word(stack: StackThread, talk: Path) -> None:
+    async with logged_in(stack.url, stack.username, stack.password) as api:
+        _, calm = await api.submit(talk, name="calm")
+        await api.finished(calm["id"], seconds=120)
+        _, job = await api.submit(talk, name="stormy")
+        events = await _through_kills(stack, api, job["id"])
+
+        transcripts = [await _transcript(api, name) for name in (calm["id"], job["id"])]
+
+    ids = [event.id for event in events if event.id is not None]
+    assert ids == sorted(set(ids))
+    chunks = sorted(event.data["chunk"] for event in events if event.name == "text")
+    assert chunks == list(range(len(chunks)))
+    assert transcripts[0] == transcripts[1]
+
+
+@pytest.mark.timeout(200)
+async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThread, talk: Path) -> None:
+    key = str(uuid.uuid4())
+    async with logged_in(stack.url, stack.username, stack.password) as api:
+        uploading = asyncio.create_task(_endless_upload(api, talk.read_bytes(), key))
+        job = await api.find(key)
+        async with asyncio.timeout(60):
+            async for event in api.events(job):
+                if event.name == "text":
+                    break
+        await _killed(stack, "gateway")
+        await asyncio.gather(uploading, return_exceptions=True)
+        await _answering(api)
+        await api.finished(job, seconds=90)
+
+        assert (await api.job(job))["status"] == "interrupted"
+        assert len((await api.text(job)).split()) > 20
+
+        status, again = await api.submit(talk, key=key)
+        assert (status, again["id"]) == (201, job)
+        assert (await api.finished(job, seconds=90))[-1].data["status"] == "completed"
+
+
+async def _through_kills(stack: StackThread, api: Api, job: str) -> list[Event]:
+    """Follow a job to its end, reconnecting, while one process after the other is killed."""
+    victims = list(VICTIMS)
+    seen: list[Event] = []
+    texts = 0
+    async with asyncio.timeout(300):
+        while not seen or seen[-1].name != "end":
+            with contextlib.suppress(aiohttp.ClientError, AssertionError):
+                async for event in api.events(job, seen[-1].id if seen else None):
+                    if event.id is None:
+                        continue
+                    seen.append(event)
+                    texts += event.name == "text"
+                    if victims and texts >= TEXTS_BETWEEN_KILLS:
+                        texts = 0
+                        await _killed(stack, victims.pop(0))
+            await asyncio.sleep(0.2)
+    assert not victims, f"the job was over before {victims} were killed"
+    return seen
+
+
+async def _killed(stack: StackThread, victim: str) -> None:
+    """kill -9, and start it again as Kubernetes would."""
+    if victim == "nats":
+        server = stack.stack.nats
+        await asyncio.to_thread(stack.do, server.kill())
+        await asyncio.to_thread(stack.do, server.start())
+        return
+    supervisor = stack.stack.supervisor
+    await asyncio.to_thread(stack.do, supervisor.kill(victim))
+    await asyncio.to_thread(stack.do, supervisor.revive(victim))
+
+
+async def _answering(api: Api) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with api.session.get("/v1/me") as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.1)
+
+
+async def _transcript(api: Api, job: str) -> dict[str, Any]:
+    """What the user gets, without what differs between two jobs by nature."""
+    await _answering(api)
+    _, body = await api.get(f"/v1/jobs/{job}/transcript", format="json")
+    return {name: body[name] for name in ("text", "segments", "gaps", "skipped", "duration", "status")}
+
+
+async def _endless_upload(api: Api, data: bytes, key: str) -> None:
+    async def body() -> AsyncIterator[bytes]:
+        yield data[: len(data) // 2]
+        await asyncio.Event().wait()
+
+    headers = {"Content-Type": "audio/mpeg", "Idempotency-Key": key}
+    async with api.session.post("/v1/jobs", data=body(), headers=headers) as answer:
+        await answer.read()
