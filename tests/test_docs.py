@@ -128,13 +128,13 @@ def test_the_chinese_readme_mirrors_the_english_one() -> None:
     """The same chapters and tables in the same order, and the same commands."""
     for pattern in (r"^#+ ", r"^\| `[^`]+`"):
         english, chinese = (
-            re.findall(pattern, commands_out(page), re.MULTILINE) for page in (README, CHINESE)
+            re.findall(pattern, without_code(page), re.MULTILINE) for page in (README, CHINESE)
         )
         assert english == chinese
     assert commands(README) == commands(CHINESE)
 
 
-def commands_out(page: Path) -> str:
+def without_code(page: Path) -> str:
     return re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
 
 
