@@ -219,6 +219,12 @@ def live_job(owner: str = "*", job: str = "*") -> str:
     return f"live.job.{owner}.{job}"
 
 
+def job_of_wakeup(subject: str) -> str:
+    """The job that a wake-up of `live_results` or `live_job` is about."""
+    _live, kind, *tokens = subject.split(".")
+    return tokens[0].rpartition("-")[0] if kind == "res" else tokens[-1]
+
+
 def live_revoked_sessions() -> str:
     """Wake-up: a session was revoked."""
     return "live.tokens.revoked.*"

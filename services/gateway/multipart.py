@@ -53,8 +53,8 @@ class MultipartReader:
                 piece, self._buffer = self._buffer[:found], self._buffer[found + len(self._delimiter) :]
                 self._in_body = False
             else:
-                keep = len(self._delimiter) - 1
-                piece, self._buffer = self._buffer[:-keep], self._buffer[-keep:]
+                safe = self._safe_bytes()
+                piece, self._buffer = self._buffer[:safe], self._buffer[safe:]
             if piece:
                 yield piece
             if self._in_body:
@@ -71,6 +71,11 @@ class MultipartReader:
             return data.decode()
         except UnicodeDecodeError:
             raise InvalidRequest("a form field is not UTF-8 text") from None
+
+    def _safe_bytes(self) -> int:
+        """How many bytes of the buffer cannot belong to a delimiter whose end is still to come."""
+        begin = self._buffer.find(b"\r", max(0, len(self._buffer) - len(self._delimiter) + 1))
+        return len(self._buffer) if begin < 0 else begin
 
     async def _until(self, end: bytes) -> bytes:
         while (found := self._buffer.find(end)) < 0:

@@ -1,4 +1,4 @@
-"""Who in this process waits for which upload or job, and how stored facts wake them."""
+"""Who in this process waits for news of which job, and how stored facts wake them."""
 
 import asyncio
 import contextlib
@@ -20,18 +20,16 @@ class Wakeups:
         """The process stops: whoever waits ends what it does."""
 
     @contextlib.contextmanager
-    def on(self, *names: str) -> Iterator[asyncio.Event]:
-        """An event that is set when something happens to one of these runs or jobs."""
+    def on(self, job: str) -> Iterator[asyncio.Event]:
+        """An event that is set when something happens to this job, in any of its runs."""
         event = asyncio.Event()
-        for name in names:
-            self._waiting[name].add(event)
+        self._waiting[job].add(event)
         try:
             yield event
         finally:
-            for name in names:
-                self._waiting[name].discard(event)
-                if not self._waiting[name]:
-                    del self._waiting[name]
+            self._waiting[job].discard(event)
+            if not self._waiting[job]:
+                del self._waiting[job]
 
     def close(self) -> None:
         """Tell everybody that the process stops."""
@@ -39,10 +37,8 @@ class Wakeups:
         self.wake_all()
 
     def wake(self, subject: str) -> None:
-        """Something was stored: `live.res.<run>...` or `live.job.<owner>.<job>`."""
-        _live, kind, *tokens = subject.split(".")
-        name = tokens[0] if kind == "res" else tokens[-1]
-        for event in self._waiting.get(name, ()):
+        """Something was stored under this subject."""
+        for event in self._waiting.get(topology.job_of_wakeup(subject), ()):
             event.set()
 
     def wake_all(self) -> None:

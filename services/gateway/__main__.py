@@ -1,0 +1,28 @@
+"""`python -m services.gateway`: the page and the API on one port, probes and metrics on another."""
+
+import os
+
+from services.common.service import Lifecycle, run, site
+from services.common.settings import load
+from services.gateway.app import create_app
+from services.gateway.buses import BUS
+from services.gateway.identity import identify
+from services.gateway.janitor import Janitor
+from services.gateway.jobs import JOBS
+from services.gateway.settings import Settings
+
+
+def main() -> None:
+    """Serve until a signal; running uploads and streams then get the drain time."""
+    settings = load(Settings, os.environ)
+
+    async def serve(lifecycle: Lifecycle) -> None:
+        app = create_app(settings, identify)
+        async with site(app, settings.host, settings.port, shutdown_seconds=settings.drain_seconds):
+            await lifecycle.work(Janitor(app[BUS], app[JOBS], settings).run)
+
+    run("gateway", settings, serve)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""JSON answers, and the shape of a job in them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import msgspec
+from aiohttp import web
+
+from services.contracts.inference import SAMPLE_RATE
+from services.contracts.messages import JobOptions, JobRecord, JobState, Problem, UploadState
+from services.gateway.progress import Progress, View
+
+JSON = "application/json"
+
+
+class Upload(msgspec.Struct, frozen=True, kw_only=True):
+    """How far the bytes of a recording have come."""
+
+    state: UploadState
+    bytes: int
+    total_bytes: int | None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as the API shows it."""
+
+    id: str
+    name: str
+    status: JobState
+    created_at: str
+    started_at: str | None
+    ended_at: str | None
+    upload: Upload
+    duration: float | None
+    options: JobOptions
+    error: Problem | None
+    notice: Problem | None
+    links: Mapping[str, str]
+    progress: View | msgspec.UnsetType = msgspec.UNSET
+
+
+def json_response(
+    value: object, *, status: int = 200, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """`value` as JSON."""
+    return web.Response(
+        body=msgspec.json.encode(value), status=status, content_type=JSON, charset="utf-8", headers=headers
+    )
+
+
+def shown(record: JobRecord, progress: Progress | None = None) -> Job:
+    """The job of a record; the end that stands in its events counts before the record learns of it."""
+    ended = progress.end_of(record.attempt) if progress else None
+    status = ended.state if ended else record.state
+    problem = ended.problem if ended else record.problem
+    duration = ended.duration if ended else record.duration
+    failed = status in (JobState.FAILED, JobState.INTERRUPTED, JobState.CANCELLED)
+    return Job(
+        id=record.id,
+        name=record.name,
+        status=status,
+        created_at=_date(record.created_at),
+        started_at=None if record.started_at is None else _date(record.started_at),
+        ended_at=None if record.ended_at is None else _date(record.ended_at),
+        upload=_upload(record, progress),
+        duration=None if duration is None else round(duration / SAMPLE_RATE, 2),
+        options=record.options,
+        error=problem if failed else None,
+        notice=None if failed else problem,
+        links={
+            "self": location(record),
+            "events": f"{location(record)}/events",
+            "transcript": f"{location(record)}/transcript",
+        },
+        progress=msgspec.UNSET if progress is None else viewed(record, progress),
+    )
+
+
+def viewed(record: JobRecord, progress: Progress) -> View:
+    """The progress of a record's current run."""
+    stored = record.upload is not UploadState.RECEIVING
+    return progress.view(record.upload_bytes if stored else record.announced_bytes, record.duration)
+
+
+def location(record: JobRecord) -> str:
+    """The job's own address."""
+    return f"/v1/jobs/{record.id}"
+
+
+def _upload(record: JobRecord, progress: Progress | None) -> Upload:
+    seen = progress.source_bytes if progress else 0
+    receiving = record.upload is UploadState.RECEIVING
+    return Upload(
+        state=record.upload,
+        bytes=max(record.upload_bytes, seen) if receiving else record.upload_bytes,
+        total_bytes=record.announced_bytes if receiving else record.upload_bytes,
+    )
+
+
+def _date(time: float) -> str:
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,72 @@
+"""The gateway's web application: what it holds, in order of need, and its one list of routes."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from services.gateway import events, hotwords, job_routes, pages, seed
+from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
+from services.gateway.caller import IDENTIFY, Identify
+from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists
+from services.gateway.intake import INTAKE, Intake
+from services.gateway.jobs import JOBS, Jobs
+from services.gateway.middleware import answered, measured
+from services.gateway.pages import PAGES, read_pages
+from services.gateway.reception import Stores
+from services.gateway.results import RESULTS, Results
+from services.gateway.settings import Settings
+from services.gateway.sse import STREAMS, Streams
+from services.gateway.wakeups import WAKEUPS, wakeups
+
+SETTINGS = web.AppKey("settings", Settings)
+
+ROUTES = (
+    web.get("/", pages.get_index),
+    web.get("/static/{path:.+}", pages.get_static),
+    web.post("/v1/jobs", job_routes.post_job),
+    web.get("/v1/jobs", job_routes.list_jobs),
+    web.get("/v1/jobs/{id}", job_routes.get_job),
+    web.delete("/v1/jobs/{id}", job_routes.delete_job),
+    web.get("/v1/jobs/{id}/events", events.get_events),
+    web.get("/v1/jobs/{id}/transcript", job_routes.get_transcript),
+    web.get("/api/hotwords", hotwords.get_hotwords),
+    web.post("/api/hotwords", hotwords.post_hotwords),
+    web.post("/transcribe", seed.post_transcribe),
+    web.get("/stream", seed.get_stream),
+    web.post("/api/transcribe", seed.post_transcribe_and_wait),
+)
+
+
+def create_app(settings: Settings, identify: Identify) -> web.Application:
+    """The application, ready to be served; `identify` tells who a request is from."""
+    app = web.Application(middlewares=[measured, answered])
+    app[SETTINGS] = settings
+    app[BUS_SETTINGS] = settings
+    app[IDENTIFY] = identify
+    app[PAGES] = read_pages()
+    app[STREAMS] = Streams(settings)
+    app.cleanup_ctx.extend([buses, _wakeups, _stores])
+    app.on_shutdown.append(_end_streams)
+    app.add_routes(ROUTES)
+    return app
+
+
+async def _wakeups(app: web.Application) -> AsyncIterator[None]:
+    async with wakeups(app[BUS]) as waiting:
+        app[WAKEUPS] = waiting
+        yield
+
+
+async def _stores(app: web.Application) -> AsyncIterator[None]:
+    bus = app[BUS]
+    app[JOBS] = Jobs(bus)
+    app[HOTWORD_LISTS] = HotwordLists(bus)
+    app[RESULTS] = Results(bus)
+    stores = Stores(bus=app[UPLOAD_BUS], jobs=app[JOBS], hotwords=app[HOTWORD_LISTS], wakeups=app[WAKEUPS])
+    app[INTAKE] = Intake(stores, app[SETTINGS])
+    yield
+
+
+async def _end_streams(app: web.Application) -> None:
+    """aiohttp calls this once it accepts nothing more and before it waits for running requests."""
+    app[WAKEUPS].close()

@@ -1,0 +1,24 @@
+"""The gateway's two connections to NATS: uploads have their own, so that they delay nothing else."""
+
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from services.common.bus import Bus, connect
+from services.common.settings import ServiceSettings
+from services.contracts.topology import MINIMUM_SERVER
+
+BUS = web.AppKey("bus", Bus)
+UPLOAD_BUS = web.AppKey("upload_bus", Bus)
+BUS_SETTINGS = web.AppKey("bus_settings", ServiceSettings)
+
+
+async def buses(app: web.Application) -> AsyncIterator[None]:
+    """Both connections, for as long as the application runs."""
+    settings = app[BUS_SETTINGS]
+    async with (
+        connect(settings, "gateway", MINIMUM_SERVER) as bus,
+        connect(settings, "gateway", MINIMUM_SERVER) as uploads,
+    ):
+        app[BUS], app[UPLOAD_BUS] = bus, uploads
+        yield

@@ -1,0 +1,116 @@
+"""What the fields of an upload's form mean: a name and options, or a sentence about the field at fault."""
+
+import re
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+import msgspec
+
+from services.contracts.hotwords import MAX_BOOST, Hotwords, InvalidHotwords, validated
+from services.contracts.inference import Task, Timestamps
+from services.contracts.messages import JobOptions
+from services.gateway.errors import BadHotwords, InvalidOption
+from services.gateway.languages import LANGUAGES
+
+FIELDS = (
+    "name",
+    "language",
+    "task",
+    "hotwords",
+    "hotword_method",
+    "boost_factor",
+    "timestamps",
+    "temperature",
+    "skip_silence",
+)
+MAX_NAME_CHARACTERS = 200
+UNNAMED = "recording"
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def check_known(field: str) -> None:
+    """Refuse a field that we do not know: a misspelled option must not go unnoticed."""
+    if field not in FIELDS:
+        raise InvalidOption(f"unknown option {field[:80]!r}; known are {', '.join(FIELDS)}", field=field[:80])
+
+
+def job_name(fields: Mapping[str, str], filename: str | None) -> str:
+    """The name to show: the one given, else the file's own without its folders."""
+    given = fields.get("name", "").strip() or re.split(r"[/\\]", filename or "")[-1]
+    printable = "".join(character for character in given if character.isprintable()).strip()
+    return printable[:MAX_NAME_CHARACTERS] or UNNAMED
+
+
+def job_options(fields: Mapping[str, str], stored: Hotwords) -> JobOptions:
+    """The options of a job; `stored` are the user's own hotwords, for uploads that bring none."""
+    hotwords = _hotwords(fields, stored)
+    return JobOptions(
+        language=_language(fields.get("language", "")),
+        task=_choice(fields, "task", Task, Task.TRANSCRIBE),
+        hotwords=hotwords if hotwords.words else None,
+        timestamps=_choice(fields, "timestamps", Timestamps, Timestamps.SEGMENT),
+        temperature=_number(fields, "temperature", 0.0, 1.0),
+        skip_silence=_switch(fields, "skip_silence", default=True),
+    )
+
+
+def hotword_list(text: str) -> Iterable[object]:
+    """Words from a JSON list, or from text separated by commas or new lines."""
+    if not text.lstrip().startswith("["):
+        return [word for word in re.split(r"[,，、\n\r]", text) if word.strip()]
+    try:
+        return msgspec.json.decode(text, type=list[object])
+    except msgspec.DecodeError as error:
+        raise BadHotwords(f"hotwords is not a JSON list: {error}", field="hotwords") from None
+
+
+def _hotwords(fields: Mapping[str, str], stored: Hotwords) -> Hotwords:
+    text = fields.get("hotwords", "")
+    try:
+        return validated(
+            method=fields.get("hotword_method", "") or stored.method,
+            words=hotword_list(text) if text.strip() else stored.words,
+            boost_factor=_number(fields, "boost_factor", stored.boost_factor, MAX_BOOST),
+        )
+    except InvalidHotwords as error:
+        field = {"words": "hotwords", "method": "hotword_method"}.get(error.field, error.field)
+        raise BadHotwords(str(error), field=field) from None
+
+
+def _language(text: str) -> str | None:
+    code = text.strip().lower()
+    if code in ("", "auto"):
+        return None
+    if code not in LANGUAGES:
+        raise InvalidOption(
+            f"unknown language {text!r}: use a code such as en or zh, or auto", field="language"
+        )
+    return code
+
+
+def _choice(fields: Mapping[str, str], field: str, choices: type[E], default: E) -> E:
+    text = fields.get(field, "")
+    try:
+        return choices(text) if text else default
+    except ValueError:
+        raise InvalidOption(f"unknown {field} {text!r}: use {' or '.join(choices)}", field=field) from None
+
+
+def _number(fields: Mapping[str, str], field: str, default: float, largest: float) -> float:
+    text = fields.get(field, "")
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= largest:  # also refuses nan
+        raise InvalidOption(f"{field} is {text!r}: use a number from 0 to {largest:g}", field=field)
+    return number
+
+
+def _switch(fields: Mapping[str, str], field: str, *, default: bool) -> bool:
+    text = fields.get(field, "").lower()
+    if text not in ("", "true", "false"):
+        raise InvalidOption(f"{field} is {text!r}: use true or false", field=field)
+    return {"true": True, "false": False}.get(text, default)

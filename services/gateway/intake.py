@@ -1,0 +1,131 @@
+"""The door of all uploads: who may come in, how many at a time, and how each upload ends."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Iterator
+
+import structlog
+from aiohttp import web
+from prometheus_client import Counter, Gauge
+
+from services.common.errors import ServiceError
+from services.contracts.messages import JobRecord
+from services.contracts.topology import Stream
+from services.gateway.beside import beside
+from services.gateway.errors import InvalidRequest, TooManyUploads, Unavailable
+from services.gateway.identity import Identity
+from services.gateway.reception import Deadline, Reception, Stores, too_large
+from services.gateway.settings import Settings
+from services.gateway.submission import MAX_FIELD_BYTES, Meter, Submission
+
+log = structlog.get_logger()
+
+FILL_SECONDS = 5.0
+"""How long an answer about the disk budget is believed."""
+FULL_RETRY_SECONDS = 60.0
+BUSY_RETRY_SECONDS = 10.0
+DRAIN_SHARE = 0.6
+"""Of the drain time: uploads that run longer are interrupted in good order."""
+
+UPLOADS = Counter("whisper_uploads_total", "Uploads by how they ended", ["outcome"])
+RUNNING = Gauge("whisper_uploads_in_progress", "Uploads being received")
+
+
+class Intake:
+    """Takes recordings in."""
+
+    def __init__(self, stores: Stores, settings: Settings) -> None:
+        self._stores = stores
+        self._settings = settings
+        self._running = 0
+        self._fill = 0.0
+        self._fill_until = 0.0
+
+    async def take(
+        self, request: web.Request, identity: Identity, *, only: tuple[str, ...] | None = None
+    ) -> tuple[JobRecord, bool]:
+        """Store the recording of a request; its job, and whether it is new.
+
+        Fields that are not in `only` are ignored; without it, unknown ones are refused.
+        """
+        key = idempotency_key(request)
+        self._check_length(request)
+        await self._check_room()
+        with self._slot():
+            meter = Meter(request, self._settings.stall_seconds)
+            submission = Submission(request, meter, only=only)
+            reception = Reception(
+                self._stores, identity, key, submission, max_bytes=self._settings.max_upload_bytes
+            )
+            return await self._received(reception, meter)
+
+    async def _received(self, reception: Reception, meter: Meter) -> tuple[JobRecord, bool]:
+        deadline = Deadline(self._stores.wakeups, self._settings.drain_seconds * DRAIN_SHARE)
+        try:
+            async with beside(reception.watch(meter, deadline)):
+                record, new = await reception.receive()
+        except BaseException as error:
+            UPLOADS.labels(error.code if isinstance(error, ServiceError) else "broken_off").inc()
+            await asyncio.shield(self._abandoned(reception, error))
+            raise
+        UPLOADS.labels("stored" if new else "repeated").inc()
+        return record, new
+
+    async def _abandoned(self, reception: Reception, error: BaseException) -> None:
+        try:
+            await reception.abandon(error)
+        except ServiceError as later:  # chunker and janitor find it in the stream
+            log.warning("abandoning_failed", error=str(later))
+
+    def _check_length(self, request: web.Request) -> None:
+        """Refuse by the announced length before a byte is read; a form is a little longer than its file."""
+        room = MAX_FIELD_BYTES if request.content_type.startswith("multipart/") else 0
+        if (request.content_length or 0) > self._settings.max_upload_bytes + room:
+            raise too_large(self._settings.max_upload_bytes)
+
+    async def _check_room(self) -> None:
+        """Keep the last part of the disk budget for the uploads that already run."""
+        if time.monotonic() > self._fill_until:
+            self._fill = await self._stores.bus.fill(Stream.UP)
+            self._fill_until = time.monotonic() + FILL_SECONDS
+        if self._fill >= self._settings.storage_refuse_share:
+            raise Unavailable(
+                "the disk budget for recordings is nearly used up; try again when running jobs have ended",
+                code="storage_full",
+                retry_after=FULL_RETRY_SECONDS,
+            )
+
+    @contextlib.contextmanager
+    def _slot(self) -> Iterator[None]:
+        if self._running >= self._settings.max_uploads:
+            raise TooManyUploads(
+                f"{self._running} uploads are running, the most this server takes; try again soon",
+                retry_after=BUSY_RETRY_SECONDS,
+            )
+        self._running += 1
+        try:
+            with RUNNING.track_inprogress():
+                yield
+        finally:
+            self._running -= 1
+
+
+INTAKE = web.AppKey("intake", Intake)
+
+
+def idempotency_key(request: web.Request) -> str:
+    """The request's key, or a new one."""
+    return checked_key(request.headers.get("Idempotency-Key", "") or str(uuid.uuid4()))
+
+
+def checked_key(text: str) -> str:
+    """A key in its one spelling; raises `InvalidRequest` when it is no UUID."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise InvalidRequest(
+            f"the Idempotency-Key {text[:80]!r} is no UUID; send one such as {uuid.uuid4()}",
+            field="Idempotency-Key",
+        ) from None

@@ -1,0 +1,155 @@
+"""Erases what is due and picks up what fell: any number of gateways may run it, any number of times."""
+
+import asyncio
+import time
+from datetime import datetime
+
+import msgspec
+import structlog
+from prometheus_client import Counter
+
+from services.common.bus import Bus, Stored, woken_within
+from services.common.errors import ServiceError
+from services.contracts import topology
+from services.contracts.identifiers import run_id
+from services.contracts.messages import JobOptions, JobRecord, UploadState
+from services.contracts.topology import DAY_SECONDS, Stream
+from services.gateway.jobs import Jobs, command_subject, last_part, settled_upload
+from services.gateway.reception import DEAD_SECONDS
+from services.gateway.settings import Settings
+
+log = structlog.get_logger()
+
+TOMBSTONE_MARGIN_SECONDS = DAY_SECONDS
+LONGEST_PAUSE_SECONDS = 3600.0
+"""What was erased is erased again, ever more rarely: a killed broker may bring purged messages back."""
+
+ACTIONS = Counter("whisper_janitor_actions_total", "What the janitor did", ["action"])
+
+
+class Known(msgspec.Struct, kw_only=True):
+    """A job as the janitor remembers it."""
+
+    record: JobRecord
+    """Without its options, which may be large."""
+    changed_at: float
+    pause_seconds: float = 0.0
+    next_at: float = 0.0
+
+
+class Janitor:
+    """Remembers every job's record and reads only those that changed."""
+
+    def __init__(self, bus: Bus, jobs: Jobs, settings: Settings) -> None:
+        self._bus = bus
+        self._jobs = jobs
+        self._settings = settings
+        self._known: dict[str, Known] = {}
+        self._sequence = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Make rounds until the process stops."""
+        pause = min(self._settings.janitor_seconds, max(1.0, self._settings.audio_retention_seconds))
+        while not stop.is_set():
+            try:
+                await self.round()
+            except ServiceError as error:
+                log.info("janitor_deferred", error=str(error))
+            await woken_within(stop, pause)
+
+    async def round(self) -> None:
+        """Look at every job once."""
+        await self._catch_up()
+        for subject, known in list(self._known.items()):
+            try:
+                await self._look_after(subject, known)
+            except ServiceError as error:
+                log.info("janitor_deferred", job=known.record.id, error=str(error))
+
+    async def _catch_up(self) -> None:
+        subjects = topology.job_record("*", "*")
+        while (stored := await self._bus.next(Stream.JOB, subjects, self._sequence)) is not None:
+            self._sequence = stored.sequence
+            if stored.data:
+                record = msgspec.json.decode(stored.data, type=JobRecord)
+                small = msgspec.structs.replace(record, options=JobOptions())
+                self._known[stored.subject] = Known(record=small, changed_at=_stored_at(stored))
+
+    async def _look_after(self, subject: str, known: Known) -> None:
+        record, age = known.record, time.time() - known.changed_at
+        if record.deleted:
+            await self._bury(subject, known, age)
+        elif not record.state.final:
+            await self._rescue(record, age)
+        elif time.time() - record.created_at > self._settings.text_retention_seconds:
+            await self._jobs.delete(record)
+            ACTIONS.labels("text_expired").inc()
+        else:
+            await self._tidy(known, age)
+
+    async def _bury(self, subject: str, known: Known, age: float) -> None:
+        """Erase again what may have come back, and in the end the tombstone itself."""
+        longest = max(self._settings.audio_retention_seconds, self._settings.text_retention_seconds)
+        if age > longest + TOMBSTONE_MARGIN_SECONDS:
+            await self._bus.purge(Stream.JOB, subject)
+            del self._known[subject]
+            ACTIONS.labels("tombstone_dropped").inc()
+        elif _due(known, self._settings.janitor_seconds):
+            await self._jobs.erase(known.record)
+            ACTIONS.labels("erased_again").inc()
+
+    async def _rescue(self, record: JobRecord, age: float) -> None:
+        """Hand a job to the chunkers again whose command was never stored, or was lost."""
+        if age < self._settings.orphan_seconds:
+            return
+        if record.upload is UploadState.RECEIVING:
+            last = await last_part(self._bus, record)
+            if last is not None and time.time() - _stored_at(last) < DEAD_SECONDS:
+                return
+            record = await self._settle(record, settled_upload(record, last))
+        if await self._bus.last(Stream.CTL, command_subject(record)) is None:
+            await self._jobs.start(record)
+            ACTIONS.labels("restarted").inc()
+            log.warning("job_restarted", job=record.id, run=record.run)
+
+    async def _tidy(self, known: Known, age: float) -> None:
+        """Erase the audio of a job that ended, and say so of an upload that ended with it."""
+        record = known.record
+        if record.upload is UploadState.RECEIVING and age > DEAD_SECONDS:
+            settled = settled_upload(record, await last_part(self._bus, record))
+            if settled.upload is UploadState.RECEIVING:
+                settled = msgspec.structs.replace(record, upload=UploadState.INTERRUPTED)
+            await self._settle(record, settled)
+        due = (record.ended_at or known.changed_at) + self._settings.audio_retention_seconds
+        received = record.upload is not UploadState.RECEIVING
+        if received and time.time() >= due and _due(known, self._settings.janitor_seconds):
+            await self._bus.purge(Stream.UP, topology.part(run_id(record.id, record.run)))
+            ACTIONS.labels("audio_expired").inc()
+
+    async def _settle(self, record: JobRecord, settled: JobRecord) -> JobRecord:
+        """Write what the last part says of an upload into its record."""
+        if settled == record:
+            return record
+
+        def change(old: JobRecord) -> JobRecord:
+            if old.run != record.run or old.upload is not UploadState.RECEIVING:
+                return old
+            return msgspec.structs.replace(
+                old, upload=settled.upload, upload_bytes=settled.upload_bytes, sha256=settled.sha256
+            )
+
+        ACTIONS.labels("upload_settled").inc()
+        return await self._jobs.change(record, change) or record
+
+
+def _due(known: Known, first_pause_seconds: float) -> bool:
+    """Whether to erase now; each time the next one is put off twice as long."""
+    if time.time() < known.next_at:
+        return False
+    known.pause_seconds = min(LONGEST_PAUSE_SECONDS, max(first_pause_seconds, 2 * known.pause_seconds))
+    known.next_at = time.time() + known.pause_seconds
+    return True
+
+
+def _stored_at(stored: Stored) -> float:
+    return datetime.fromisoformat(stored.headers["Nats-Time-Stamp"]).timestamp()

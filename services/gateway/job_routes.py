@@ -1,0 +1,125 @@
+"""`/v1/jobs`: upload, list, look at, read and delete jobs."""
+
+from urllib.parse import quote
+
+import msgspec
+from aiohttp import web
+
+from services.contracts.identifiers import job_id
+from services.contracts.messages import JobRecord
+from services.gateway import transcript
+from services.gateway.answers import json_response, location, shown
+from services.gateway.caller import caller
+from services.gateway.errors import InvalidRequest
+from services.gateway.identity import Identity
+from services.gateway.intake import INTAKE, checked_key
+from services.gateway.jobs import JOBS
+from services.gateway.results import RESULTS
+from services.gateway.transcript import Format, Transcript
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+
+TEXT_TYPES = {Format.TEXT: "text/plain", Format.SRT: "application/x-subrip", Format.VTT: "text/vtt"}
+EXTENSIONS = {Format.JSON: "json", Format.TEXT: "txt", Format.SRT: "srt", Format.VTT: "vtt"}
+
+
+async def post_job(request: web.Request) -> web.Response:
+    """Take a recording in."""
+    identity = await caller(request)
+    record, new = await request.app[INTAKE].take(request, identity)
+    progress = await request.app[RESULTS].progress(record)
+    return json_response(
+        shown(record, progress), status=201 if new else 200, headers={"Location": location(record)}
+    )
+
+
+async def list_jobs(request: web.Request) -> web.Response:
+    """A page of the user's jobs, or the one under an idempotency key."""
+    identity = await caller(request)
+    if key := request.query.get("idempotency_key"):
+        record = await request.app[JOBS].get(identity.owner, job_id(identity.user, checked_key(key)))
+        found = [shown(record)] if record and not record.deleted else []
+        return json_response({"jobs": found, "next": None})
+    records, more = await request.app[JOBS].page(identity.owner, _limit(request), request.query.get("after"))
+    return json_response({"jobs": [shown(record) for record in records], "next": more})
+
+
+async def get_job(request: web.Request) -> web.Response:
+    """One job with its progress."""
+    record = await _record(request, await caller(request))
+    return json_response(shown(record, await request.app[RESULTS].progress(record)))
+
+
+async def delete_job(request: web.Request) -> web.Response:
+    """Cancel a job and erase everything about it."""
+    record = await _record(request, await caller(request))
+    await request.app[JOBS].delete(record)
+    return web.Response(status=204)
+
+
+async def get_transcript(request: web.Request) -> web.Response:
+    """The words so far, in the format asked for."""
+    record = await _record(request, await caller(request))
+    wanted = _format(request)
+    found = await request.app[RESULTS].transcript(record)
+    headers = {}
+    if request.query.get("download"):
+        headers["Content-Disposition"] = _attachment(record, wanted)
+    if wanted is Format.JSON:
+        return json_response(await _whole(request, record, found), headers=headers)
+    text = {Format.SRT: transcript.srt, Format.VTT: transcript.vtt}.get(wanted)
+    return web.Response(
+        text=text(found.lines) if text else found.text + "\n",
+        content_type=TEXT_TYPES[wanted],
+        charset="utf-8",
+        headers=headers,
+    )
+
+
+async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> dict[str, object]:
+    job = shown(record, await request.app[RESULTS].progress(record))
+    return {
+        "id": job.id,
+        "name": job.name,
+        "status": job.status,
+        "language": found.language,
+        "duration": job.duration,
+        "text": found.text,
+        "segments": found.lines,
+        "words": found.words,
+        "gaps": found.gaps,
+        "skipped": found.skipped,
+        "hotwords": found.hotwords,
+    }
+
+
+async def _record(request: web.Request, identity: Identity) -> JobRecord:
+    return await request.app[JOBS].visible(identity.owner, request.match_info["id"])
+
+
+def _limit(request: web.Request) -> int:
+    text = request.query.get("limit", str(DEFAULT_LIMIT))
+    try:
+        limit = msgspec.convert(text, int, strict=False)
+    except msgspec.ValidationError:
+        limit = 0
+    if not 1 <= limit <= MAX_LIMIT:
+        raise InvalidRequest(f"limit is {text[:40]!r}: use a number from 1 to {MAX_LIMIT}", field="limit")
+    return limit
+
+
+def _format(request: web.Request) -> Format:
+    text = request.query.get("format", Format.JSON)
+    try:
+        return Format(text)
+    except ValueError:
+        raise InvalidRequest(
+            f"unknown format {text[:40]!r}: use {', '.join(Format)}", field="format"
+        ) from None
+
+
+def _attachment(record: JobRecord, wanted: Format) -> str:
+    """RFC 6266, with the name in UTF-8 (RFC 8187)."""
+    name = f"{record.name.rpartition('.')[0] or record.name}.{EXTENSIONS[wanted]}"
+    return f"attachment; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,0 +1,173 @@
+"""The stored records of jobs: found by owner and id, changed by compare-and-set, listed newest first."""
+
+import base64
+import binascii
+from collections import OrderedDict
+from collections.abc import Callable
+
+import msgspec
+from aiohttp import web
+
+from services.common.bus import Bus, Stored
+from services.common.documents import Documents
+from services.contracts import topology
+from services.contracts.identifiers import is_job_id, run_id
+from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, StartJob, UploadState
+from services.contracts.topology import Stream
+from services.gateway.errors import InvalidRequest, NotFound
+
+OWNERS_INDEXED = 500
+"""Owners whose index stays in memory; an index takes some 300 bytes a job."""
+
+
+class Entry(msgspec.Struct, frozen=True, order=True):
+    """What the list of an owner's jobs is sorted and searched by."""
+
+    created_at: float
+    id: str
+    session: str
+
+
+class _Index:
+    """The jobs of one owner, kept up to date by reading only the records changed since."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        self.entries: dict[str, Entry] = {}
+
+    def add(self, sequence: int, data: bytes) -> None:
+        if sequence <= self.sequence:
+            return
+        self.sequence = sequence
+        if not data:
+            return
+        record = msgspec.json.decode(data, type=JobRecord)
+        if record.deleted:
+            self.entries.pop(record.id, None)
+        else:
+            self.entries[record.id] = Entry(record.created_at, record.id, record.session)
+
+
+class Jobs:
+    """Every job of every owner, behind its owner's name."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._records = Documents(bus, Stream.JOB, JobRecord)
+        self._indexes: OrderedDict[str, _Index] = OrderedDict()
+
+    async def get(self, owner: str, job: str) -> JobRecord | None:
+        """The record, a deleted job's too."""
+        return await self._records.get(topology.job_record(owner, job)) if is_job_id(job) else None
+
+    async def visible(self, owner: str, job: str) -> JobRecord:
+        """The record of a job that this owner may see; raises `NotFound`."""
+        record = await self.get(owner, job)
+        if record is None or record.deleted:
+            raise NotFound("there is no such job")
+        return record
+
+    async def create(self, record: JobRecord) -> bool:
+        """Store a new record; False when there is one. `created_at` tells our own lost answer from a race."""
+        if await self._records.create(topology.job_record(record.owner, record.id), record):
+            return True
+        return await self.get(record.owner, record.id) == record
+
+    async def replace(self, seen: JobRecord, new: JobRecord) -> bool:
+        """Store `new` if the record is still as it was `seen`."""
+        stored = await self.change(seen, lambda old: new if old == seen else old)
+        return stored == new
+
+    async def change(self, record: JobRecord, change: Callable[[JobRecord], JobRecord]) -> JobRecord | None:
+        """Change the stored record by a pure function, again where somebody else was faster."""
+        return await self._records.change(topology.job_record(record.owner, record.id), change)
+
+    async def start(self, record: JobRecord) -> None:
+        """Hand this run of the job to the chunkers; once is enough, twice does no harm."""
+        command = StartJob(owner=record.owner, job=record.id, run=record.run, attempt=record.attempt)
+        await self._bus.create(command_subject(record), msgspec.json.encode(command))
+
+    async def page(self, owner: str, limit: int, after: str | None) -> tuple[list[JobRecord], str | None]:
+        """Up to `limit` jobs, newest first, after the cursor; and the cursor of the next page."""
+        before = _decoded(after) if after else None
+        entries = sorted((await self._index(owner)).entries.values(), reverse=True)
+        rest = [entry for entry in entries if before is None or entry < before]
+        found = [await self.get(owner, entry.id) for entry in rest[:limit]]
+        more = _encoded(rest[limit - 1]) if len(rest) > limit else None
+        return [record for record in found if record and not record.deleted], more
+
+    async def latest_of_session(self, owner: str, session: str) -> JobRecord | None:
+        """The newest job that this session uploaded."""
+        entries = (await self._index(owner)).entries.values()
+        newest = max((entry for entry in entries if entry.session == session), default=None)
+        return await self.get(owner, newest.id) if newest else None
+
+    async def _index(self, owner: str) -> _Index:
+        index = self._indexes.setdefault(owner, _Index())
+        self._indexes.move_to_end(owner)
+        while len(self._indexes) > OWNERS_INDEXED:
+            self._indexes.popitem(last=False)
+        subjects = topology.job_record(owner, "*")
+        while (stored := await self._bus.next(Stream.JOB, subjects, index.sequence)) is not None:
+            index.add(stored.sequence, stored.data)
+        return index
+
+    async def delete(self, record: JobRecord) -> None:
+        """Leave a tombstone first, so that nothing late is shown, then erase audio and results."""
+        await self.change(record, tombstone)
+        await self.erase(record)
+
+    async def erase(self, record: JobRecord) -> None:
+        """Erase everything that any run of this job left in the streams."""
+        for number in range(record.run + 1):
+            await self.erase_run(record, number)
+
+    async def erase_run(self, record: JobRecord, number: int) -> None:
+        """Erase audio, chunks, results and command of one run."""
+        run = run_id(record.id, number)
+        await self._bus.purge(Stream.CTL, topology.control("*", record.owner, run))
+        await self._bus.purge(Stream.CHUNK, topology.chunk("*", run))
+        await self._bus.purge(Stream.RES, topology.results(run))
+        await self._bus.purge(Stream.UP, topology.part(run))
+
+
+JOBS = web.AppKey("jobs", Jobs)
+
+
+def command_subject(record: JobRecord) -> str:
+    """Where the command of the record's current run stands."""
+    return topology.control(record.lane, record.owner, run_id(record.id, record.run))
+
+
+def tombstone(record: JobRecord) -> JobRecord:
+    """What stays of a deleted job: nothing that was said in it, and no name."""
+    state = record.state if record.state.final else JobState.CANCELLED
+    return msgspec.structs.replace(record, deleted=True, state=state, name="", problem=None)
+
+
+async def last_part(bus: Bus, record: JobRecord) -> Stored | None:
+    """The part of the record's current run with the highest number."""
+    subjects = await bus.subjects(Stream.UP, topology.part(run_id(record.id, record.run)))
+    if not subjects:
+        return None
+    return await bus.last(Stream.UP, max(subjects, key=lambda subject: int(subject.rpartition(".")[2])))
+
+
+def settled_upload(record: JobRecord, last: Stored | None) -> JobRecord:
+    """The record as its upload's last part says, where nobody lived to write it down."""
+    if last is None or HEADER not in last.headers:
+        return record
+    end = msgspec.json.decode(last.headers[HEADER], type=EndOfUpload)
+    state = UploadState.INTERRUPTED if end.interrupted else UploadState.STORED
+    return msgspec.structs.replace(record, upload=state, upload_bytes=end.bytes, sha256=end.sha256)
+
+
+def _encoded(entry: Entry) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
+
+
+def _decoded(cursor: str) -> Entry:
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=Entry)
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError):
+        raise InvalidRequest("after is no cursor that this API gave out", field="after") from None

@@ -1,0 +1,112 @@
+"""Around every request: our errors become a body and a status, and each request is measured and logged."""
+
+import math
+import time
+import uuid
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+from prometheus_client import Counter, Histogram
+from structlog.contextvars import bound_contextvars
+
+from services.common.errors import ServiceError, Transient
+from services.gateway.answers import json_response
+from services.gateway.errors import HttpError, Unauthorized
+
+log = structlog.get_logger()
+
+STRUCTURED = ("/v1/", "/.well-known/")
+"""Paths of our own API; the others answer as the replaced application did."""
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+}
+UNEXPECTED = "something went wrong on our side; it was logged, and trying again may help"
+
+REQUESTS = Counter("whisper_http_requests_total", "Requests answered", ["route", "method", "status"])
+SECONDS = Histogram(
+    "whisper_http_request_seconds",
+    "Time to the end of the answer",
+    ["route"],
+    buckets=(0.005, 0.02, 0.1, 0.5, 1, 5, 30, 120, 600, 3600),
+)
+
+
+@web.middleware
+async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Log and count each request once, when it is over."""
+    started = time.monotonic()
+    route = _route(request)
+    status = 499  # the client left, or the process stopped; nginx's number for it
+    with bound_contextvars(request_id=uuid.uuid4().hex[:12]):
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        finally:
+            seconds = time.monotonic() - started
+            REQUESTS.labels(route, request.method, str(status)).inc()
+            SECONDS.labels(route).observe(seconds)
+            log.info(
+                "request_done", method=request.method, route=route, status=status, seconds=round(seconds, 3)
+            )
+
+
+@web.middleware
+async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn errors into answers."""
+    try:
+        response = await handler(request)
+    except HttpError as error:
+        response = _refusal(request, error.status, error, error.field)
+    except ServiceError as error:
+        log.warning("request_failed", code=error.code, error=str(error))
+        response = _refusal(request, 503 if isinstance(error, Transient) else 500, error, None)
+    except web.HTTPException as error:
+        response = _routing_refusal(request, error)
+    except ConnectionResetError:
+        raise
+    except Exception:
+        log.exception("handler_broke", path=request.path)
+        response = _refusal(request, 500, ServiceError(UNEXPECTED, code="internal"), None)
+    if not response.prepared:
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+    return response
+
+
+def _refusal(request: web.Request, status: int, error: ServiceError, field: str | None) -> web.Response:
+    ours = request.path.startswith(STRUCTURED)
+    if isinstance(error, Unauthorized) and not ours:
+        return web.Response(status=302, headers={"Location": "/login"})
+    headers = {}
+    retry_after = getattr(error, "retry_after", None)
+    if retry_after is not None:
+        headers["Retry-After"] = str(math.ceil(retry_after))
+    if not ours:
+        return json_response({"error": str(error)}, status=status, headers=headers)
+    body = {"code": error.code, "message": str(error)}
+    if field is not None:
+        body["field"] = field
+    return json_response({"error": body}, status=status, headers=headers)
+
+
+def _routing_refusal(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    """aiohttp's own answers: redirects pass, the others get our shape."""
+    if error.status < 400:
+        return error
+    code = {404: "not_found", 413: "too_large"}.get(error.status, "invalid_request")
+    message = {404: "there is nothing at this address", 405: f"{request.method} is not possible here"}
+    refusal = ServiceError(message.get(error.status, error.reason), code=code)
+    response = _refusal(request, error.status, refusal, None)
+    if allowed := error.headers.get("Allow"):
+        response.headers["Allow"] = allowed
+    return response
+
+
+def _route(request: web.Request) -> str:
+    """The route's pattern, so that job ids do not become label values."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "unknown"

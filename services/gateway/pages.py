@@ -1,0 +1,99 @@
+"""The page's files, read once at start and served with a strict Content-Security-Policy."""
+
+import hashlib
+import mimetypes
+from pathlib import Path
+
+import msgspec
+from aiohttp import web
+
+from services.common.errors import Misconfigured
+from services.gateway.caller import caller
+from services.gateway.errors import NotFound
+
+FOLDER = Path(__file__).parent / "web"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+    ".webmanifest": "application/manifest+json",
+}
+
+
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """One file with what its answer needs."""
+
+    body: bytes
+    content_type: str
+    etag: str
+
+
+class Pages:
+    """Every file below a folder, by its path in it."""
+
+    def __init__(self, files: dict[str, File]) -> None:
+        self._files = files
+
+    def answer(self, request: web.Request, path: str, *, status: int = 200) -> web.Response:
+        """The file, or 304 where the browser has it already."""
+        file = self._files.get(path)
+        if file is None:
+            raise NotFound("there is nothing at this address")
+        headers = {
+            "Content-Security-Policy": POLICY,
+            "Cache-Control": "no-cache",
+            "ETag": f'"{file.etag}"',
+            "Vary": "Cookie",
+        }
+        known = request.if_none_match or ()
+        if status == 200 and any(tag.value == file.etag for tag in known):
+            return web.Response(status=304, headers=headers)
+        return web.Response(
+            body=file.body, status=status, headers={**headers, "Content-Type": file.content_type}
+        )
+
+
+PAGES = web.AppKey("pages", Pages)
+
+
+def read_pages(folder: Path = FOLDER) -> Pages:
+    """Read all files; raises `Misconfigured` when the page is not there."""
+    files = {
+        path.relative_to(folder).as_posix(): _file(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+    if "index.html" not in files:
+        raise Misconfigured(f"the page's files are missing from {folder}")
+    return Pages(files)
+
+
+async def get_index(request: web.Request) -> web.Response:
+    """The page; `caller` sends those who are not logged in to the login."""
+    await caller(request)
+    return request.app[PAGES].answer(request, "index.html")
+
+
+async def get_static(request: web.Request) -> web.Response:
+    """A script, style or picture of the page; HTML has addresses of its own."""
+    path = request.match_info["path"]
+    if path.endswith(".html"):
+        raise NotFound("there is nothing at this address")
+    return request.app[PAGES].answer(request, path)
+
+
+def _file(path: Path) -> File:
+    body = path.read_bytes()
+    guessed = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return File(
+        body=body,
+        content_type=TYPES.get(path.suffix, guessed),
+        etag=hashlib.sha256(body).hexdigest()[:24],
+    )

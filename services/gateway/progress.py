@@ -1,0 +1,100 @@
+"""How far a job has come: a fold over its events. Counts only, no text, so it stays small."""
+
+import msgspec
+
+from services.contracts.inference import SAMPLE_RATE
+from services.contracts.messages import ChunkCut, ChunkFailed, ChunkTranscribed, JobEnded, JobEvent, JobState
+
+MOST_BEFORE_END = 99
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """The `progress` of a job in the API."""
+
+    percent: int
+    transcribed_seconds: float
+    total_seconds: float | None
+    chunks_done: int
+    chunks_known: int
+    gaps: int
+
+
+class Progress:
+    """Events in the order of their stream go in, the state of affairs comes out; `percent` never falls."""
+
+    def __init__(self) -> None:
+        self.sequence = 0
+        """Of the newest event folded in."""
+        self.ended: JobEnded | None = None
+        self.source_bytes = 0
+        self._known: dict[int, int] = {}
+        self._done: set[int] = set()
+        self._gaps: set[int] = set()
+        self._done_samples = 0
+        self._cut_samples = 0
+        self._percent = 0
+
+    def add(self, sequence: int, event: JobEvent) -> None:
+        """Fold one event in; one that was folded in already changes nothing."""
+        if sequence <= self.sequence:
+            return
+        self.sequence = sequence
+        match event:
+            case ChunkCut():
+                self._plan(event)
+            case ChunkTranscribed():
+                self._gaps.discard(event.chunk)
+                self._finish(event.chunk, event.end - event.start)
+            case ChunkFailed():
+                if event.chunk not in self._done:
+                    self._gaps.add(event.chunk)
+                self._finish(event.chunk, event.end - event.start)
+            case JobEnded():
+                self.ended = event
+
+    def end_of(self, attempt: int) -> JobEnded | None:
+        """The end of this attempt, once it is there."""
+        return self.ended if self.ended and self.ended.attempt >= attempt else None
+
+    def view(self, source_bytes: int | None, duration: int | None = None) -> View:
+        """The figures now, for a recording of so many bytes (where known) and samples (once decoded)."""
+        total = self._total(source_bytes, duration)
+        self._percent = max(self._percent, self._share(total))
+        return View(
+            percent=self._percent,
+            transcribed_seconds=round(self._done_samples / SAMPLE_RATE, 2),
+            total_seconds=None if total is None else round(total / SAMPLE_RATE, 2),
+            chunks_done=len(self._done),
+            chunks_known=max(len(self._known), len(self._done)),
+            gaps=len(self._gaps),
+        )
+
+    def _plan(self, cut: ChunkCut) -> None:
+        if cut.chunk in self._known:
+            return
+        self._known[cut.chunk] = sum(skipped.end - skipped.start for skipped in cut.skipped)
+        self._cut_samples = max(self._cut_samples, cut.end)
+        self.source_bytes = max(self.source_bytes, cut.source_bytes)
+
+    def _finish(self, chunk: int, samples: int) -> None:
+        """A settled chunk settles the silence before it, too."""
+        if chunk not in self._done:
+            self._done.add(chunk)
+            self._done_samples += samples + self._known.get(chunk, 0)
+
+    def _total(self, source_bytes: int | None, duration: int | None) -> int | None:
+        """Samples of the whole recording: known, or what the bytes decoded so far let expect."""
+        if self.ended:
+            return self.ended.duration
+        if duration:
+            return duration
+        if not source_bytes or not self.source_bytes:
+            return None
+        return round(self._cut_samples * max(1.0, source_bytes / self.source_bytes))
+
+    def _share(self, total: int | None) -> int:
+        if self.ended and self.ended.state is JobState.COMPLETED:
+            return 100
+        if not total:
+            return 0
+        return min(MOST_BEFORE_END, 100 * self._done_samples // total)

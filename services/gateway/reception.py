@@ -1,0 +1,292 @@
+"""Receive one recording: what the request means for its job, its parts, and its end, good or bad."""
+
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from services.common.bus import Bus, woken_within
+from services.common.errors import ServiceError, StorageFull
+from services.contracts.hotwords import Hotwords
+from services.contracts.identifiers import job_id, run_id
+from services.contracts.messages import (
+    SHORT_UPLOAD_BYTES,
+    JobOptions,
+    JobRecord,
+    Lane,
+    Problem,
+    UploadState,
+)
+from services.gateway import forms
+from services.gateway.errors import (
+    DifferentContent,
+    EmptyFile,
+    HttpError,
+    InvalidRequest,
+    NotFound,
+    TooLarge,
+    UploadInProgress,
+    UploadInterrupted,
+)
+from services.gateway.hotwords import HotwordLists
+from services.gateway.identity import Identity
+from services.gateway.jobs import Jobs, last_part, settled_upload
+from services.gateway.parts import PartWriter
+from services.gateway.submission import Meter, Submission
+from services.gateway.wakeups import Wakeups
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 0.5
+DEAD_SECONDS = 45.0
+"""No part for this long: its gateway is gone, as a living one stores an empty part every 10 s."""
+
+
+class Stores(msgspec.Struct, frozen=True, kw_only=True):
+    """What receiving needs; the bus is the one kept for uploads."""
+
+    bus: Bus
+    jobs: Jobs
+    hotwords: HotwordLists
+    wakeups: Wakeups
+
+
+class Reception:
+    """`receive` beside `watch`; when either fails, `abandon`."""
+
+    def __init__(
+        self, stores: Stores, identity: Identity, key: str, submission: Submission, *, max_bytes: int
+    ) -> None:
+        self._stores = stores
+        self._identity = identity
+        self._job = job_id(identity.user, key)
+        self._submission = submission
+        self._max_bytes = max_bytes
+        self._record: JobRecord | None = None
+        self._writer: PartWriter | None = None
+
+    async def receive(self) -> tuple[JobRecord, bool]:
+        """Take the recording in; its job, and whether it is new."""
+        await self._submission.open()
+        options = await self._options()
+        pieces = self._submission.recording()
+        first = await anext(pieces, b"")
+        if not first:
+            raise EmptyFile("the recording is empty: it has no bytes; choose another file")
+        record = await self._claimed(options)
+        if record.upload is UploadState.STORED:
+            await self._compare(record, first, pieces)
+            return record, False
+        return await self._stored(record, first, pieces), True
+
+    async def watch(self, meter: Meter, deadline: "Deadline") -> None:
+        """Keep the upload alive in the stream, and end it when it must not go on."""
+        with self._stores.wakeups.on(self._job) as woken:
+            while True:
+                await woken_within(woken, TICK_SECONDS)
+                meter.check()
+                deadline.check()
+                if self._writer is not None:
+                    await self._writer.tick()
+                if woken.is_set():
+                    woken.clear()
+                    await self._check_record()
+
+    async def abandon(self, error: BaseException) -> None:
+        """Leave the job in good order after `error`: erased if it never began, else interrupted."""
+        if self._record is None or self._writer is None:
+            return
+        if isinstance(error, NotFound):  # deleted, or begun anew elsewhere: not ours any more
+            await self._writer.cancel()
+        elif _never_began(error, self._writer):
+            await self._writer.cancel()
+            await self._erase(self._record, problem_of(error))
+        else:
+            await self._interrupt(self._record, self._writer, problem_of(error))
+
+    async def _options(self) -> JobOptions:
+        return forms.job_options(
+            self._submission.fields, await self._stores.hotwords.get(self._identity.owner)
+        )
+
+    async def _claimed(self, options: JobOptions) -> JobRecord:
+        """The record of a run that is ours to fill, or that of a complete upload to compare with.
+
+        The command is stored before the record: once a record promises a job, somebody works on it.
+        """
+        jobs = self._stores.jobs
+        while True:
+            seen = await jobs.get(self._identity.owner, self._job)
+            if seen is not None and seen.upload is UploadState.RECEIVING and not seen.deleted:
+                seen = await self._settled(seen)
+            if seen is not None and seen.upload is UploadState.STORED and not seen.deleted:
+                return seen
+            new = self._fresh(options, run=0 if seen is None else _next_run(seen))
+            if not self._submission.fields_may_follow:
+                await jobs.start(new)
+            if await (jobs.create(new) if seen is None else jobs.replace(seen, new)):
+                if seen is not None:
+                    await jobs.erase_run(seen, seen.run)
+                log.info("upload_begun", job=new.id, run=new.run, announced_bytes=new.announced_bytes)
+                return new
+
+    async def _settled(self, seen: JobRecord) -> JobRecord:
+        """A record that says receiving, as its parts tell: done, broken off, or indeed still coming."""
+        last = await last_part(self._stores.bus, seen)
+        settled = settled_upload(seen, last)
+        if settled != seen:
+            return await self._stores.jobs.change(seen, lambda old: settled if old == seen else old) or seen
+        begun = seen.created_at
+        if last is not None:
+            begun = datetime.fromisoformat(last.headers["Nats-Time-Stamp"]).timestamp()
+        if time.time() - begun < DEAD_SECONDS:
+            raise UploadInProgress(
+                "an upload with this Idempotency-Key is still running; wait for it, or use another key"
+            )
+        return seen
+
+    def _fresh(self, options: JobOptions, *, run: int) -> JobRecord:
+        announced = self._submission.announced_bytes
+        short = announced is not None and announced < SHORT_UPLOAD_BYTES
+        return JobRecord(
+            id=self._job,
+            owner=self._identity.owner,
+            user=self._identity.user,
+            session=self._identity.session,
+            name=self._name(),
+            options=options,
+            created_at=time.time(),
+            lane=Lane.SHORT if short else Lane.LONG,
+            run=run,
+            announced_bytes=announced,
+        )
+
+    def _name(self) -> str:
+        return forms.job_name(self._submission.fields, self._submission.filename)
+
+    async def _stored(self, record: JobRecord, first: bytes, pieces: AsyncIterator[bytes]) -> JobRecord:
+        self._writer = writer = PartWriter(self._stores.bus, run_id(record.id, record.run))
+        self._record = record
+        await writer.write(first)
+        async for piece in pieces:
+            if writer.size + len(piece) > self._max_bytes:
+                raise too_large(self._max_bytes)
+            await writer.write(piece)
+        await self._close(record)
+        await writer.end()
+        stored = await self._change(
+            record, upload=UploadState.STORED, upload_bytes=writer.size, sha256=writer.sha256
+        )
+        if self._submission.fields_may_follow:
+            await self._stores.jobs.start(stored)
+        log.info("upload_stored", job=record.id, run=record.run, bytes=writer.size)
+        return stored
+
+    async def _close(self, record: JobRecord) -> None:
+        """Read the rest of the form; options that stand there are final before the last part is stored."""
+        may_follow = self._submission.fields_may_follow
+        if not await self._submission.close():
+            return
+        if not may_follow:
+            raise InvalidRequest("fields stand before and after the file; put all of them before it")
+        await self._change(record, name=self._name(), options=await self._options())
+
+    async def _compare(self, record: JobRecord, first: bytes, pieces: AsyncIterator[bytes]) -> None:
+        """Read the recording again without storing it; raises `DifferentContent`."""
+        digest, size = hashlib.sha256(first), len(first)
+        async for piece in pieces:
+            digest.update(piece)
+            size += len(piece)
+            if size > record.upload_bytes:
+                break
+        else:
+            await self._submission.close()
+        own = record.options.hotwords or Hotwords()
+        options = forms.job_options(self._submission.fields, own)
+        if digest.hexdigest() != record.sha256 or options != record.options:
+            raise DifferentContent(
+                "this Idempotency-Key stands for a job with other content or options; use a new key"
+            )
+
+    async def _check_record(self) -> None:
+        if self._record is None:
+            return
+        found = await self._stores.jobs.get(self._record.owner, self._record.id)
+        if found is None or found.deleted or found.run != self._record.run:
+            raise NotFound("the job was deleted during its upload")
+        if found.upload is UploadState.INTERRUPTED:
+            raise UploadInterrupted("the upload paused for too long and was ended; send the recording again")
+
+    async def _change(self, record: JobRecord, **changes: object) -> JobRecord:
+        """Change our run's record; raises `NotFound` if it is not ours any more."""
+
+        def change(old: JobRecord) -> JobRecord:
+            ours = old.run == record.run and not old.deleted
+            return msgspec.structs.replace(old, **changes) if ours else old
+
+        changed = await self._stores.jobs.change(record, change)
+        if changed is None or changed.deleted or changed.run != record.run:
+            raise NotFound("the job was deleted during its upload")
+        return changed
+
+    async def _interrupt(self, record: JobRecord, writer: PartWriter, problem: Problem) -> None:
+        """Say so in the stream and in the record; the chunker transcribes what arrived."""
+        try:
+            await writer.interrupt(problem)
+        except ServiceError as error:  # the chunker, hearing nothing, declares it in our place
+            log.info("interrupting_failed", job=record.id, error=str(error))
+        changed = await self._change(record, upload=UploadState.INTERRUPTED, upload_bytes=writer.size)
+        if self._submission.fields_may_follow:
+            await self._stores.jobs.start(changed)
+        log.info("upload_interrupted", job=record.id, run=record.run, bytes=writer.size, code=problem.code)
+
+    async def _erase(self, record: JobRecord, problem: Problem) -> None:
+        """Hide the job; the problem on its tombstone lets the same key begin again."""
+        await self._change(record, deleted=True, name="", problem=problem, upload=UploadState.INTERRUPTED)
+        await self._stores.jobs.erase(record)
+
+
+class Deadline:
+    """When running uploads must end because the process does."""
+
+    def __init__(self, wakeups: Wakeups, seconds: float) -> None:
+        self._wakeups = wakeups
+        self._seconds = seconds
+        self._at: float | None = None
+
+    def check(self) -> None:
+        """Raise `UploadInterrupted` once the process has been stopping for too long."""
+        if not self._wakeups.closing:
+            return
+        self._at = self._at or time.monotonic() + self._seconds
+        if time.monotonic() >= self._at:
+            raise UploadInterrupted("the server is restarting; send the recording again")
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What the job says about an upload that ended with `error`."""
+    if isinstance(error, ServiceError):
+        return Problem(code=error.code, message=str(error))
+    return Problem(code="upload_interrupted", message="The upload was broken off; send the recording again.")
+
+
+def too_large(max_bytes: int) -> TooLarge:
+    """The refusal of a recording over the limit."""
+    return TooLarge(f"the recording is larger than {max_bytes} bytes, the most that this server takes")
+
+
+def _next_run(seen: JobRecord) -> int:
+    """The run after an upload that broke off; raises where the job must not begin again."""
+    if seen.deleted and seen.problem is None:
+        raise DifferentContent("the job with this Idempotency-Key was deleted; use a new key")
+    return seen.run + 1
+
+
+def _never_began(error: BaseException, writer: PartWriter) -> bool:
+    """Whether the request itself was wrong, or nothing of it could be stored."""
+    if isinstance(error, StorageFull):
+        return writer.stored == 0
+    return isinstance(error, HttpError) and error.status == InvalidRequest.status

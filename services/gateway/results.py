@@ -1,0 +1,54 @@
+"""What the stream of results holds about a job's current run: its events, progress and transcript."""
+
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+
+import msgspec
+from aiohttp import web
+
+from services.common.bus import Bus
+from services.contracts import topology
+from services.contracts.identifiers import run_id
+from services.contracts.messages import JobEvent, JobRecord
+from services.contracts.topology import Stream
+from services.gateway.progress import Progress
+from services.gateway.transcript import Transcript
+
+PROGRESSES = 1000
+"""Runs whose progress stays in memory; one takes up to 100 kB for ten hours of audio."""
+
+
+class Results:
+    """Reads results; progress is folded once and then kept up."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._progresses: OrderedDict[str, Progress] = OrderedDict()
+
+    async def events(self, record: JobRecord, after: int = 0) -> AsyncIterator[tuple[int, JobEvent]]:
+        """The events stored by now after sequence `after`, each with its own sequence."""
+        subjects = topology.results(run_id(record.id, record.run))
+        while (stored := await self._bus.next(Stream.RES, subjects, after)) is not None:
+            after = stored.sequence
+            yield after, msgspec.json.decode(stored.data, type=JobEvent)
+
+    async def progress(self, record: JobRecord) -> Progress:
+        """The progress as of now; the same object for every reader of this run."""
+        run = run_id(record.id, record.run)
+        progress = self._progresses.setdefault(run, Progress())
+        self._progresses.move_to_end(run)
+        while len(self._progresses) > PROGRESSES:
+            self._progresses.popitem(last=False)
+        async for sequence, event in self.events(record, progress.sequence):
+            progress.add(sequence, event)
+        return progress
+
+    async def transcript(self, record: JobRecord) -> Transcript:
+        """Everything known by now."""
+        transcript = Transcript()
+        async for _, event in self.events(record):
+            transcript.add(event)
+        return transcript
+
+
+RESULTS = web.AppKey("results", Results)

@@ -1,0 +1,189 @@
+"""The routes of the replaced application, byte for byte where its clients look."""
+
+import asyncio
+
+import msgspec
+from aiohttp import web
+
+from services.contracts.hotwords import Hotwords
+from services.contracts.inference import MAX_AUDIO_SECONDS
+from services.contracts.messages import ChunkFailed, ChunkTranscribed, JobEnded, JobRecord, JobState, Problem
+from services.gateway.answers import json_response, shown
+from services.gateway.caller import caller
+from services.gateway.errors import HttpError, Unavailable
+from services.gateway.events import RECHECK_SECONDS
+from services.gateway.intake import INTAKE
+from services.gateway.jobs import JOBS
+from services.gateway.pages import PAGES
+from services.gateway.results import RESULTS
+from services.gateway.sse import STREAMS, EventStream, event_stream_response
+from services.gateway.transcript import Transcript
+from services.gateway.wakeups import WAKEUPS
+
+FIELDS = ("hotwords", "hotword_method")
+"""What the old form knows; its other fields were ignored, and still are."""
+NOTHING_YET = "nothing was uploaded in this session yet; send a recording first"
+GONE = "the recording was deleted"
+SERVERS_FAULT = ("endpoint", "internal", "bug", "unavailable")
+"""Beginnings of problem codes that are not the recording's fault."""
+
+
+class Init(msgspec.Struct, frozen=True, kw_only=True, tag="init"):
+    """The first event."""
+
+    total_segments: int
+    hotwords_config: Hotwords
+
+
+class Advanced(msgspec.Struct, frozen=True, kw_only=True, tag="progress"):
+    """One more chunk, with the whole text so far."""
+
+    progress: int
+    current_segment: int
+    transcript: str
+
+
+class Complete(msgspec.Struct, frozen=True, kw_only=True, tag="complete"):
+    """The last event of a job that ended well."""
+
+    transcript: str
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
+    """The last event of a job that did not."""
+
+    message: str
+
+
+async def post_transcribe(request: web.Request) -> web.Response:
+    """Take a recording in; browsers that sent the form get the page."""
+    identity = await caller(request)
+    record, _new = await request.app[INTAKE].take(request, identity, only=FIELDS)
+    if "text/html" in request.headers.get("Accept", ""):
+        return request.app[PAGES].answer(request, "index.html")
+    return json_response({"success": True, "job_id": record.id})
+
+
+async def post_transcribe_and_wait(request: web.Request) -> web.Response:
+    """Take a recording in and answer when its text is there; the job goes on if the client does not wait."""
+    identity = await caller(request)
+    try:
+        record, _new = await request.app[INTAKE].take(request, identity, only=FIELDS)
+        transcript = await _ended(request, record)
+    except HttpError as error:
+        if error.status >= 500 or error.retry_after is not None:
+            raise
+        return json_response({"error": str(error)}, status=400)
+    problem = transcript.ended.problem if transcript.ended else None
+    if transcript.ended and transcript.ended.state is JobState.COMPLETED:
+        return json_response({"success": True, "transcript": transcript.text})
+    return json_response({"error": _message(problem)}, status=_status(problem))
+
+
+async def get_stream(request: web.Request) -> web.StreamResponse:
+    """The session's latest upload, from its first event."""
+    identity = await caller(request)
+    record = await request.app[JOBS].latest_of_session(identity.owner, identity.session)
+    response = event_stream_response()
+    async with request.app[STREAMS].open(request, response) as stream:
+        await stream.comment()
+        if record is None:
+            await stream.send(Failed(message=NOTHING_YET))
+        else:
+            with request.app[WAKEUPS].on(record.id) as woken:
+                await _Replay(request.app, stream, record).run(woken)
+    return response
+
+
+class _Replay:
+    """One connection's way through the events of a job."""
+
+    def __init__(self, app: web.Application, stream: EventStream, record: JobRecord) -> None:
+        self._app = app
+        self._stream = stream
+        self._record = record
+        self._transcript = Transcript()
+        self._after = 0
+        self._begun = False
+        self._percent = 0
+        self._segments = 0
+
+    async def run(self, woken: asyncio.Event) -> None:
+        """Until the job's end, its deletion, or the process's stop."""
+        while not self._app[WAKEUPS].closing:
+            woken.clear()
+            found = await self._app[JOBS].get(self._record.owner, self._record.id)
+            if found is None or found.deleted:
+                await self._stream.send(Failed(message=GONE))
+                return
+            self._record = found
+            if await self._tell_stored():
+                return
+            await self._stream.pause(woken, RECHECK_SECONDS)
+
+    async def _tell_stored(self) -> bool:
+        """Send what is stored; whether the job ended."""
+        async for sequence, event in self._app[RESULTS].events(self._record, self._after):
+            self._after = sequence
+            self._transcript.add(event)
+            await self._begin()
+            if isinstance(event, ChunkTranscribed | ChunkFailed):
+                await self._advance()
+            if isinstance(event, JobEnded) and event.attempt >= self._record.attempt:
+                await self._finish(event)
+                return True
+        return False
+
+    async def _begin(self) -> None:
+        """The first event, once something is known of the recording's length."""
+        if self._begun:
+            return
+        self._begun = True
+        view = (await self._app[RESULTS].progress(self._record)).view(self._source_bytes())
+        estimate = round((view.total_seconds or 0) / MAX_AUDIO_SECONDS + 0.5)
+        config = self._record.options.hotwords or Hotwords()
+        await self._stream.send(Init(total_segments=max(view.chunks_known, estimate), hotwords_config=config))
+
+    async def _advance(self) -> None:
+        job = shown(self._record, await self._app[RESULTS].progress(self._record))
+        percent = job.progress.percent if job.progress else 0
+        self._percent = max(self._percent, percent)
+        self._segments += 1
+        await self._stream.send(
+            Advanced(progress=self._percent, current_segment=self._segments, transcript=self._transcript.text)
+        )
+
+    async def _finish(self, end: JobEnded) -> None:
+        if end.state is JobState.COMPLETED:
+            await self._stream.send(Complete(transcript=self._transcript.text))
+        else:
+            await self._stream.send(Failed(message=_message(end.problem)))
+
+    def _source_bytes(self) -> int | None:
+        return self._record.upload_bytes or self._record.announced_bytes
+
+
+async def _ended(request: web.Request, record: JobRecord) -> Transcript:
+    """The transcript of a job once it has ended; the wait is the client's own."""
+    app = request.app
+    with app[WAKEUPS].on(record.id) as woken:
+        while not app[WAKEUPS].closing and request.transport is not None:
+            woken.clear()
+            found = await app[JOBS].visible(record.owner, record.id)
+            if (await app[RESULTS].progress(found)).end_of(found.attempt):
+                return await app[RESULTS].transcript(found)
+            try:
+                async with asyncio.timeout(RECHECK_SECONDS):
+                    await woken.wait()
+            except TimeoutError:
+                continue
+    raise Unavailable("the server is restarting; the recording is stored and goes on", retry_after=5)
+
+
+def _message(problem: Problem | None) -> str:
+    return problem.message if problem else "the recording could not be transcribed"
+
+
+def _status(problem: Problem | None) -> int:
+    """400 where another recording would have worked, 500 where it is our fault."""
+    return 500 if problem is None or problem.code.startswith(SERVERS_FAULT) else 400

@@ -1,0 +1,103 @@
+"""An open stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+import msgspec
+import structlog
+from aiohttp import web
+from prometheus_client import Counter, Gauge
+
+from services.common.errors import ServiceError
+from services.gateway.errors import Unavailable
+from services.gateway.settings import Settings
+
+log = structlog.get_logger()
+
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-cache, no-transform",
+    "X-Accel-Buffering": "no",
+}
+"""nginx would hold events back without the last, and proxies that compress would without no-transform."""
+BUSY_RETRY_SECONDS = 10.0
+
+OPEN = Gauge("whisper_event_streams_open", "Event streams being read")
+EVENTS = Counter("whisper_events_sent_total", "Events sent to readers")
+
+
+class EventStream:
+    """Writes events; a reader that takes none for too long is disconnected."""
+
+    def __init__(self, response: web.StreamResponse, settings: Settings) -> None:
+        self._response = response
+        self._settings = settings
+        self._written_at = time.monotonic()
+
+    async def send(self, data: object, *, event: str | None = None, sequence: int | None = None) -> None:
+        """One event with `data` as JSON."""
+        head = "" if sequence is None else f"id: {sequence}\n"
+        head += "" if event is None else f"event: {event}\n"
+        await self._write(head.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n")
+        EVENTS.inc()
+
+    async def comment(self) -> None:
+        """A line that keeps proxies and clients from giving up."""
+        await self._write(b": still here\n\n")
+
+    async def pause(self, woken: asyncio.Event, seconds: float) -> None:
+        """Wait for a wake-up, at most so long, and send a comment when one is due."""
+        silent_until = self._written_at + self._settings.heartbeat_seconds
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(seconds, max(0.0, silent_until - time.monotonic()))):
+                await woken.wait()
+        if time.monotonic() >= silent_until:
+            await self.comment()
+
+    async def _write(self, data: bytes) -> None:
+        async with asyncio.timeout(self._settings.write_seconds):
+            await self._response.write(data)
+        self._written_at = time.monotonic()
+
+
+class Streams:
+    """Opens event streams, not more than this process can carry."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = 0
+
+    @contextlib.asynccontextmanager
+    async def open(self, request: web.Request, response: web.StreamResponse) -> AsyncIterator[EventStream]:
+        """A stream that ends quietly when its reader goes or the broker is away: readers come back."""
+        if self._open >= self._settings.max_streams:
+            raise Unavailable(
+                f"{self._open} event streams are open, the most this server carries; try again soon",
+                retry_after=BUSY_RETRY_SECONDS,
+            )
+        self._open += 1
+        try:
+            with OPEN.track_inprogress():
+                await response.prepare(request)
+                yield EventStream(response, self._settings)
+                await response.write_eof()
+        except ConnectionResetError:
+            log.debug("reader_gone")
+        except TimeoutError:
+            log.info("reader_too_slow")
+            if request.transport is not None:
+                request.transport.abort()
+        except ServiceError as error:
+            log.info("event_stream_broken_off", error=str(error))
+        finally:
+            self._open -= 1
+
+
+STREAMS = web.AppKey("streams", Streams)
+
+
+def event_stream_response() -> web.StreamResponse:
+    """The response that an event stream is written to."""
+    return web.StreamResponse(headers=HEADERS)

@@ -1,0 +1,208 @@
+"""The words of a job so far, put in order from its events, and written as JSON, text, SRT or WebVTT."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from services.contracts.hotwords import DroppedHotword, HotwordHit, HotwordMethod, HotwordsReport
+from services.contracts.inference import SAMPLE_RATE, Word
+from services.contracts.messages import (
+    ChunkCut,
+    ChunkFailed,
+    ChunkTranscribed,
+    JobEnded,
+    JobEvent,
+    Problem,
+    Range,
+)
+
+UNSPACED = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo")
+"""Languages written without spaces between sentences."""
+
+
+class Format(StrEnum):
+    """How a transcript can be had."""
+
+    JSON = "json"
+    TEXT = "text"
+    SRT = "srt"
+    VTT = "vtt"
+
+
+class Stretch(msgspec.Struct, frozen=True, kw_only=True):
+    """A range of the recording in seconds."""
+
+    start: float
+    end: float
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A range without text, and why."""
+
+    start: float
+    end: float
+    error: Problem
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One phrase with its times in seconds."""
+
+    start: float
+    end: float
+    text: str
+    chunk: int
+
+
+class HotwordsSum(msgspec.Struct, frozen=True, kw_only=True):
+    """The hotword reports of all chunks together."""
+
+    method: HotwordMethod
+    given: int
+    applied: int
+    dropped: tuple[DroppedHotword, ...]
+    hits: tuple[HotwordHit, ...]
+
+
+class Transcript:
+    """Collects events in any order; everything it tells is in the order of the recording."""
+
+    def __init__(self) -> None:
+        self._cuts: dict[int, ChunkCut] = {}
+        self._texts: dict[int, ChunkTranscribed] = {}
+        self._gaps: dict[int, ChunkFailed] = {}
+        self.ended: JobEnded | None = None
+
+    def add(self, event: JobEvent) -> None:
+        """Take one event in; a later text fills the gap an earlier attempt left."""
+        match event:
+            case ChunkCut():
+                self._cuts[event.chunk] = event
+            case ChunkTranscribed():
+                self._texts[event.chunk] = event
+            case ChunkFailed():
+                self._gaps[event.chunk] = event
+            case JobEnded():
+                self.ended = event
+
+    @property
+    def chunks(self) -> list[ChunkTranscribed]:
+        """The chunks that have their text, in order."""
+        return [self._texts[number] for number in sorted(self._texts)]
+
+    @property
+    def text(self) -> str:
+        """Everything said so far."""
+        return joined((chunk.text, chunk.language) for chunk in self.chunks)
+
+    @property
+    def language(self) -> str | None:
+        """The language most of the text is in."""
+        spoken: dict[str, int] = {}
+        for chunk in self.chunks:
+            spoken[chunk.language] = spoken.get(chunk.language, 0) + len(chunk.text)
+        return max(spoken, key=lambda code: spoken[code]) if spoken else None
+
+    @property
+    def lines(self) -> list[Line]:
+        """The segments of all chunks."""
+        return [
+            Line(start=segment.start, end=segment.end, text=segment.text.strip(), chunk=chunk.chunk)
+            for chunk in self.chunks
+            for segment in chunk.segments
+        ]
+
+    @property
+    def words(self) -> list[Word] | None:
+        """The words of all chunks, None where no times of words were asked for."""
+        timed = [chunk.words for chunk in self.chunks if chunk.words is not None]
+        return [word for words in timed for word in words] if timed else None
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """Stretches that failed and have no text since."""
+        missing = sorted(self._gaps.keys() - self._texts.keys())
+        return [
+            Gap(start=seconds(gap.start), end=seconds(gap.end), error=gap.problem)
+            for gap in (self._gaps[number] for number in missing)
+        ]
+
+    @property
+    def skipped(self) -> list[Stretch]:
+        """Stretches without speech."""
+        before = [silence for number in sorted(self._cuts) for silence in self._cuts[number].skipped]
+        return stretches((*before, *(self.ended.skipped if self.ended else ())))
+
+    @property
+    def hotwords(self) -> HotwordsSum | None:
+        """What became of the hotwords, over all chunks."""
+        reports = [chunk.hotwords for chunk in self.chunks if chunk.hotwords is not None]
+        return _summed(reports) if reports else None
+
+
+def seconds(samples: int) -> float:
+    """Samples as seconds, to the millisecond."""
+    return round(samples / SAMPLE_RATE, 3)
+
+
+def stretches(ranges: tuple[Range, ...]) -> list[Stretch]:
+    """Ranges of samples in seconds."""
+    return [Stretch(start=seconds(silence.start), end=seconds(silence.end)) for silence in ranges]
+
+
+def joined(texts: Iterator[tuple[str, str]]) -> str:
+    """Texts one after the other, each with its language: a space between, except where none is written."""
+    whole = ""
+    for text, language in texts:
+        piece = text.strip()
+        if piece:
+            whole += ("" if not whole or language in UNSPACED else " ") + piece
+    return whole
+
+
+def srt(lines: list[Line]) -> str:
+    """SubRip subtitles."""
+    return "".join(
+        f"{number}\n{_clock(line.start, ',')} --> {_clock(line.end, ',')}\n{_cue(line.text)}\n\n"
+        for number, line in enumerate(_spoken(lines), start=1)
+    )
+
+
+def vtt(lines: list[Line]) -> str:
+    """WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
+    cues = (
+        f"{_clock(line.start, '.')} --> {_clock(line.end, '.')}\n{_escaped(_cue(line.text))}\n\n"
+        for line in _spoken(lines)
+    )
+    return "WEBVTT\n\n" + "".join(cues)
+
+
+def _spoken(lines: list[Line]) -> Iterator[Line]:
+    return (line for line in lines if line.text)
+
+
+def _cue(text: str) -> str:
+    """A blank line would end the cue, and --> would begin another."""
+    return " ".join(text.split()).replace("-->", "->")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _clock(time: float, point: str) -> str:
+    minutes, milliseconds = divmod(round(time * 1000), 60_000)
+    hours, minutes = divmod(minutes, 60)
+    whole, part = divmod(milliseconds, 1000)
+    return f"{hours:02}:{minutes:02}:{whole:02}{point}{part:03}"
+
+
+def _summed(reports: list[HotwordsReport]) -> HotwordsSum:
+    """`applied` is what every chunk applied; a word is dropped where any chunk dropped it."""
+    return HotwordsSum(
+        method=reports[0].method,
+        given=max(report.given for report in reports),
+        applied=min(report.applied for report in reports),
+        dropped=tuple({word.word: word for report in reports for word in report.dropped}.values()),
+        hits=tuple(hit for report in reports for hit in report.hits),
+    )
