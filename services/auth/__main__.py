@@ -77,18 +77,15 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
 
 async def _prepared(store: KeyStore, keys: Cached[KeySet]) -> None:
     """Wait for Secrets Manager, create the signing key where there is none, and read it."""
-    while not await _has_keys(store, keys):
+    while True:
+        try:
+            await store.prepare()
+            await keys.get()
+        except SecretsUnavailable as error:
+            log.warning("waiting_for_secrets_manager", error=str(error))
+        else:
+            return
         await asyncio.sleep(WAIT_SECONDS)
-
-
-async def _has_keys(store: KeyStore, keys: Cached[KeySet]) -> bool:
-    try:
-        await store.prepare()
-        await keys.get()
-    except SecretsUnavailable as error:
-        log.warning("waiting_for_secrets_manager", error=str(error))
-        return False
-    return True
 
 
 def _key_store(secrets: Secrets, settings: Settings) -> KeyStore:

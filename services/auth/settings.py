@@ -21,7 +21,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     access_token_seconds: int = 900
     """Life of an access token."""
     refresh_token_seconds: int = 7 * 86_400
-    """Life of a session: of its refresh token and its cookie."""
+    """Life of a session: of its refresh token and its cookie; at most 31 days."""
     hash_threads: int = 2
     """Passwords checked at the same time, each a CPU core for 35 ms and 19 MiB."""
     hash_queue: int = 64

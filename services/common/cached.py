@@ -7,6 +7,9 @@ from typing import Generic, TypeVar
 
 from services.common.errors import ServiceError
 
+FIRST_RETRY_SECONDS = 1.0
+"""Least time between two tries while there is no value at all, so that nobody can be served."""
+
 T = TypeVar("T")
 
 
@@ -42,7 +45,8 @@ class Cached(Generic[T]):
         return self.value
 
     async def _refresh(self) -> None:
-        if time.monotonic() - self._tried_at < self._retry_seconds:
+        pause = self._retry_seconds if self.value is not None else FIRST_RETRY_SECONDS
+        if time.monotonic() - self._tried_at < min(pause, self._retry_seconds):
             return
         try:
             self.value = await self._fetch()

@@ -1,0 +1,99 @@
+"""Lets requests in: finds the token, checks it, and says whose request it is."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+import msgspec
+from aiohttp import web
+
+from services.common.bus import Bus
+from services.contracts.claims import TokenType
+from services.contracts.identifiers import owner_token
+from services.gateway.authority import Authority
+from services.gateway.cookies import SessionCookie
+from services.gateway.errors import Unauthorized, WrongOrigin
+from services.gateway.identity import Identity
+from services.gateway.origins import client_address, is_own
+from services.gateway.public_keys import PublicKeys
+from services.gateway.revocations import Ended, Revocations, revocations
+from services.gateway.settings import Settings
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Presented(msgspec.Struct, frozen=True, kw_only=True):
+    """A token that was found good, and whose it is."""
+
+    token: str
+    identity: Identity
+
+
+PRESENTED = web.RequestKey("presented", Presented)
+
+
+class Door:
+    """Knows every way to prove who one is."""
+
+    def __init__(
+        self, settings: Settings, authority: Authority, keys: PublicKeys, ended: Revocations
+    ) -> None:
+        self.authority = authority
+        self.keys = keys
+        self.revocations = ended
+        self.notice = settings.notice or None
+        self.cookie = SessionCookie(secure=settings.public_url.startswith("https:"))
+        self._public_url = settings.public_url
+        self._trusted_proxies = settings.trusted_proxies
+
+    async def identify(self, request: web.Request) -> Identity:
+        """Who is asking; raises `Unauthorized`, `WrongOrigin`, or `Unavailable` without keys to check by."""
+        return (await self.presented(request)).identity
+
+    async def presented(self, request: web.Request) -> Presented:
+        """The request's own token: a bearer's access token, else the refresh token of the cookie."""
+        if PRESENTED not in request:
+            request[PRESENTED] = await self._checked(request)
+        return request[PRESENTED]
+
+    def check_origin(self, request: web.Request) -> None:
+        """Refuse a write that another site's page caused; raises `WrongOrigin`."""
+        origin = request.headers.get("Origin")
+        if request.method in READING or is_own(origin, host=request.host, public_url=self._public_url):
+            return
+        raise WrongOrigin(f"this request came from a page of {str(origin)[:200]!r}, not from ours")
+
+    def address(self, request: web.Request) -> str:
+        """The client's address."""
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        return client_address(request.remote, forwarded, self._trusted_proxies)
+
+    async def _checked(self, request: web.Request) -> Presented:
+        token, wanted = self._found(request)
+        claims = await self.keys.check(token, wanted)
+        if claims.sid in self.revocations:
+            raise Unauthorized("this session was ended: log in again")
+        identity = Identity(
+            user=claims.sub, owner=owner_token(claims.sub), session=claims.sid, roles=claims.roles
+        )
+        return Presented(token=token, identity=identity)
+
+    def _found(self, request: web.Request) -> tuple[str, TokenType]:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            return token.strip(), TokenType.ACCESS
+        cookie = self.cookie.read(request.cookies)
+        if cookie is None:
+            raise Unauthorized("log in first: send Authorization: Bearer and an access token, or the cookie")
+        self.check_origin(request)
+        return cookie, TokenType.REFRESH
+
+
+DOOR = web.AppKey("door", Door)
+
+
+@contextlib.asynccontextmanager
+async def door(bus: Bus, settings: Settings, ended: Ended) -> AsyncIterator[Door]:
+    """A door that knows every ended session, and tells `ended` of new ones. Run its `revocations.follow`."""
+    authority = Authority(bus)
+    async with revocations(bus, ended) as known:
+        yield Door(settings, authority, PublicKeys(authority), known)

@@ -1,0 +1,199 @@
+"""Logging in and out, renewing tokens, and saying who one is."""
+
+import contextlib
+from typing import TypeVar
+
+import msgspec
+from aiohttp import web
+
+from services.contracts.claims import Tokens
+from services.gateway.answers import json_response
+from services.gateway.door import DOOR
+from services.gateway.errors import (
+    HttpError,
+    InvalidRequest,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+    WrongOrigin,
+)
+from services.gateway.login_page import LoginPage
+
+MAX_BODY_BYTES = 16 * 1024
+JSON = "application/json"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+NO_STORE = {"Cache-Control": "no-store"}
+KEYS_HEADERS = {"Cache-Control": "public, max-age=300"}
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+LOGIN_PAGE = web.AppKey("login_page", LoginPage)
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Body of a login."""
+
+    username: str
+    password: str
+
+
+class RefreshBody(msgspec.Struct, frozen=True):
+    """Body of a refresh."""
+
+    refresh_token: str
+
+
+class LoginAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Body of the answer to a login or a refresh."""
+
+    access_token: str
+    token_type: str = "Bearer"  # noqa: S105  # the kind, not a token
+    expires_in: int
+    refresh_token: str
+    refresh_expires_in: int
+
+
+class Me(msgspec.Struct, frozen=True, kw_only=True):
+    """Who the caller is, and what everybody should know."""
+
+    username: str
+    roles: tuple[str, ...]
+    notice: str | None
+
+
+def routes() -> list[web.RouteDef]:
+    """Every route of this module."""
+    return [
+        web.get("/login", get_login),
+        web.post("/login", post_login),
+        web.get("/logout", get_logout),
+        web.post("/v1/auth/refresh", post_refresh),
+        web.post("/v1/auth/logout", post_logout),
+        web.get("/v1/me", get_me),
+        web.get("/.well-known/jwks.json", get_keys),
+    ]
+
+
+async def get_login(request: web.Request) -> web.Response:
+    """The login form."""
+    return request.app[LOGIN_PAGE].fresh()
+
+
+async def post_login(request: web.Request) -> web.Response:
+    """JSON gets tokens in the body, a form gets the cookie and 302 to the page."""
+    if request.content_type == JSON:
+        credentials = await _body(request, Credentials)
+        return _answer(await _logged_in(request, credentials))
+    if request.content_type not in FORMS:
+        raise UnsupportedMediaType(f"send a form or {JSON} instead of {request.content_type}")
+    return await _log_in_by_form(request)
+
+
+async def get_logout(request: web.Request) -> web.Response:
+    """End the cookie's session and go to the login form, whether or not anybody was logged in."""
+    response = _see("/login")
+    with contextlib.suppress(Unauthorized):
+        await _end_session(request)
+    request.app[DOOR].cookie.clear(response)
+    return response
+
+
+async def post_refresh(request: web.Request) -> web.Response:
+    """A new access token for the refresh token in the body, or for the cookie."""
+    entrance = request.app[DOOR]
+    if request.content_type == JSON and request.can_read_body:
+        token = (await _body(request, RefreshBody)).refresh_token
+    else:
+        token = (await entrance.presented(request)).token
+    return _answer(await entrance.authority.refresh(token))
+
+
+async def post_logout(request: web.Request) -> web.Response:
+    """End the session of the bearer token or the cookie, everywhere."""
+    await _end_session(request)
+    response = web.Response(status=204)
+    request.app[DOOR].cookie.clear(response)
+    return response
+
+
+async def get_me(request: web.Request) -> web.Response:
+    """Who the caller is."""
+    entrance = request.app[DOOR]
+    identity = await entrance.identify(request)
+    me = Me(username=identity.user, roles=identity.roles, notice=entrance.notice)
+    return json_response(me, headers=NO_STORE)
+
+
+async def get_keys(request: web.Request) -> web.Response:
+    """The public keys that verify access tokens, as a JWK set (RFC 7517)."""
+    return json_response({"keys": await request.app[DOOR].keys.listed()}, headers=KEYS_HEADERS)
+
+
+async def _log_in_by_form(request: web.Request) -> web.Response:
+    entrance = request.app[DOOR]
+    try:
+        entrance.check_origin(request)
+        tokens = await _logged_in(request, await _form(request))
+    except WrongOrigin:
+        raise
+    except HttpError as error:
+        return request.app[LOGIN_PAGE].refused(error)
+    response = _see("/")
+    entrance.cookie.set(response, tokens.refresh_token, tokens.refresh_expires_in)
+    return response
+
+
+def _see(location: str) -> web.Response:
+    return web.Response(status=302, headers={"Location": location, **NO_STORE})
+
+
+async def _logged_in(request: web.Request, credentials: Credentials) -> Tokens:
+    entrance = request.app[DOOR]
+    return await entrance.authority.log_in(
+        credentials.username, credentials.password, entrance.address(request)
+    )
+
+
+async def _end_session(request: web.Request) -> None:
+    entrance = request.app[DOOR]
+    presented = await entrance.presented(request)
+    await entrance.authority.revoke(presented.token)
+    entrance.revocations.add(presented.identity.session)
+
+
+def _answer(tokens: Tokens) -> web.Response:
+    answer = LoginAnswer(
+        access_token=tokens.access_token,
+        expires_in=tokens.expires_in,
+        refresh_token=tokens.refresh_token,
+        refresh_expires_in=tokens.refresh_expires_in,
+    )
+    return json_response(answer, headers=NO_STORE)
+
+
+async def _body(request: web.Request, kind: type[B]) -> B:
+    try:
+        data = await request.clone(client_max_size=MAX_BODY_BYTES).read()
+        return msgspec.json.decode(data, type=kind)
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except msgspec.DecodeError as error:
+        fields = " and ".join(kind.__struct_fields__)
+        raise InvalidRequest(f"send a JSON object with {fields}: {error}") from None
+
+
+async def _form(request: web.Request) -> Credentials:
+    try:
+        form = await request.clone(client_max_size=MAX_BODY_BYTES).post()
+    except web.HTTPRequestEntityTooLarge:
+        raise _too_large() from None
+    except ValueError:
+        raise InvalidRequest("the form cannot be read") from None
+    username, password = form.get("username"), form.get("password")
+    if not isinstance(username, str) or not isinstance(password, str):
+        raise InvalidRequest("the form needs a username and a password")
+    return Credentials(username, password)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"a login takes at most {MAX_BODY_BYTES} bytes")
