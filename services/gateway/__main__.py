@@ -6,7 +6,7 @@ from services.common.service import Lifecycle, run, site
 from services.common.settings import load
 from services.gateway.app import create_app
 from services.gateway.buses import BUS
-from services.gateway.identity import identify
+from services.gateway.door import DOOR
 from services.gateway.janitor import Janitor
 from services.gateway.jobs import JOBS
 from services.gateway.settings import Settings
@@ -17,9 +17,10 @@ def main() -> None:
     settings = load(Settings, os.environ)
 
     async def serve(lifecycle: Lifecycle) -> None:
-        app = create_app(settings, identify)
+        app = create_app(settings)
         async with site(app, settings.host, settings.port, shutdown_seconds=settings.drain_seconds):
-            await lifecycle.work(Janitor(app[BUS], app[JOBS], settings).run)
+            janitor = Janitor(app[BUS], app[JOBS], settings)
+            await lifecycle.work(janitor.run, app[DOOR].revocations.follow)
 
     run("gateway", settings, serve)
 

@@ -4,12 +4,15 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from services.gateway import events, hotwords, job_routes, pages, seed
+from services.gateway import events, hotwords, job_routes, login, pages, seed
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
-from services.gateway.caller import IDENTIFY, Identify
+from services.gateway.caller import IDENTIFY, Identify, by_token
+from services.gateway.door import DOOR, door
 from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists
 from services.gateway.intake import INTAKE, Intake
 from services.gateway.jobs import JOBS, Jobs
+from services.gateway.login import LOGIN_PAGE
+from services.gateway.login_page import read_login_page
 from services.gateway.middleware import answered, measured
 from services.gateway.pages import PAGES, read_pages
 from services.gateway.reception import Stores
@@ -21,6 +24,7 @@ from services.gateway.wakeups import WAKEUPS, wakeups
 SETTINGS = web.AppKey("settings", Settings)
 
 ROUTES = (
+    *login.routes(),
     web.get("/", pages.get_index),
     web.get("/static/{path:.+}", pages.get_static),
     web.post("/v1/jobs", job_routes.post_job),
@@ -37,15 +41,16 @@ ROUTES = (
 )
 
 
-def create_app(settings: Settings, identify: Identify) -> web.Application:
+def create_app(settings: Settings, identify: Identify = by_token) -> web.Application:
     """The application, ready to be served; `identify` tells who a request is from."""
     app = web.Application(middlewares=[measured, answered])
     app[SETTINGS] = settings
     app[BUS_SETTINGS] = settings
     app[IDENTIFY] = identify
     app[PAGES] = read_pages()
+    app[LOGIN_PAGE] = read_login_page()
     app[STREAMS] = Streams(settings)
-    app.cleanup_ctx.extend([buses, _wakeups, _stores])
+    app.cleanup_ctx.extend([buses, _wakeups, _door, _stores])
     app.on_shutdown.append(_end_streams)
     app.add_routes(ROUTES)
     return app
@@ -54,6 +59,17 @@ def create_app(settings: Settings, identify: Identify) -> web.Application:
 async def _wakeups(app: web.Application) -> AsyncIterator[None]:
     async with wakeups(app[BUS]) as waiting:
         app[WAKEUPS] = waiting
+        yield
+
+
+async def _door(app: web.Application) -> AsyncIterator[None]:
+    """Whoever listens looks anew when a session ends: it may be their own."""
+
+    def ended(_session: str) -> None:
+        app[WAKEUPS].wake_all()
+
+    async with door(app[BUS], app[SETTINGS], ended) as opened:
+        app[DOOR] = opened
         yield
 
 

@@ -4,12 +4,24 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from services.gateway.door import DOOR
 from services.gateway.identity import Identity
+from services.gateway.wakeups import WAKEUPS
 
 Identify = Callable[[web.Request], Awaitable[Identity]]
 IDENTIFY: web.AppKey[Identify] = web.AppKey("identify")
 
 
+async def by_token(request: web.Request) -> Identity:
+    """Who the request's token or cookie says."""
+    return await request.app[DOOR].identify(request)
+
+
 async def caller(request: web.Request) -> Identity:
     """Who is asking; raises `Unauthorized`."""
     return await request.app[IDENTIFY](request)
+
+
+def may_listen(app: web.Application, identity: Identity) -> bool:
+    """Whether an open stream goes on: past its token's expiry it does, past its session's end not."""
+    return not app[WAKEUPS].closing and identity.session not in app[DOOR].revocations

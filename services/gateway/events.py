@@ -7,14 +7,14 @@ from aiohttp import web
 
 from services.contracts.messages import JobEnded, JobRecord
 from services.gateway.answers import Job, shown
-from services.gateway.caller import caller
+from services.gateway.caller import caller, may_listen
 from services.gateway.errors import InvalidRequest
 from services.gateway.event_views import end_of_record, named
 from services.gateway.jobs import JOBS, Jobs
 from services.gateway.progress import Progress
 from services.gateway.results import RESULTS, Results
 from services.gateway.sse import STREAMS, EventStream, event_stream_response
-from services.gateway.wakeups import WAKEUPS, Wakeups
+from services.gateway.wakeups import WAKEUPS
 
 RECHECK_SECONDS = 5.0
 """How long a lost wake-up can go unnoticed."""
@@ -36,7 +36,8 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     with request.app[WAKEUPS].on(record.id) as woken:
         async with request.app[STREAMS].open(request, response) as stream:
             reader = _Reader(request.app, stream, record, after)
-            await reader.run(woken)
+            while may_listen(request.app, identity) and not await reader.advance(woken):
+                await stream.pause(woken, RECHECK_SECONDS)
     return response
 
 
@@ -46,7 +47,6 @@ class _Reader:
     def __init__(self, app: web.Application, stream: EventStream, record: JobRecord, after: int) -> None:
         self._jobs: Jobs = app[JOBS]
         self._results: Results = app[RESULTS]
-        self._wakeups: Wakeups = app[WAKEUPS]
         self._stream = stream
         self._record = record
         self._after = after
@@ -54,19 +54,15 @@ class _Reader:
         self._told_at = 0.0
         self._final_since: float | None = None
 
-    async def run(self, woken: asyncio.Event) -> None:
-        """Until the end of the job, its deletion, or the process's stop."""
-        while not self._wakeups.closing:
-            woken.clear()
-            found = await self._jobs.get(self._record.owner, self._record.id)
-            if found is None or found.deleted:
-                return
-            self._record = found
-            progress = await self._results.progress(found)
-            await self._tell_job(progress)
-            if await self._tell_events() or await self._tell_lost_end():
-                return
-            await self._stream.pause(woken, RECHECK_SECONDS)
+    async def advance(self, woken: asyncio.Event) -> bool:
+        """Send what is new; whether the job has ended or was deleted."""
+        woken.clear()
+        found = await self._jobs.get(self._record.owner, self._record.id)
+        if found is None or found.deleted:
+            return True
+        self._record = found
+        await self._tell_job(await self._results.progress(found))
+        return await self._tell_events() or await self._tell_lost_end()
 
     async def _tell_events(self) -> bool:
         """Send what is stored; whether that was the end."""

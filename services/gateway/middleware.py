@@ -78,7 +78,7 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
 
 
 def _refusal(request: web.Request, status: int, error: ServiceError, field: str | None) -> web.Response:
-    ours = request.path.startswith(STRUCTURED)
+    ours = _is_ours(request)
     if isinstance(error, Unauthorized) and not ours:
         return web.Response(status=302, headers={"Location": "/login"})
     headers = {}
@@ -91,6 +91,13 @@ def _refusal(request: web.Request, status: int, error: ServiceError, field: str 
     if field is not None:
         body["field"] = field
     return json_response({"error": body}, status=status, headers=headers)
+
+
+def _is_ours(request: web.Request) -> bool:
+    """Whether the request speaks our own API; a login in JSON does."""
+    return request.path.startswith(STRUCTURED) or (
+        request.path == "/login" and request.content_type == "application/json"
+    )
 
 
 def _routing_refusal(request: web.Request, error: web.HTTPException) -> web.StreamResponse:

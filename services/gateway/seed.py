@@ -9,7 +9,7 @@ from services.contracts.hotwords import Hotwords
 from services.contracts.inference import MAX_AUDIO_SECONDS
 from services.contracts.messages import ChunkFailed, ChunkTranscribed, JobEnded, JobRecord, JobState, Problem
 from services.gateway.answers import json_response, shown
-from services.gateway.caller import caller
+from services.gateway.caller import caller, may_listen
 from services.gateway.errors import HttpError, Unavailable
 from services.gateway.events import RECHECK_SECONDS
 from services.gateway.intake import INTAKE
@@ -91,7 +91,9 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
             await stream.send(Failed(message=NOTHING_YET))
         else:
             with request.app[WAKEUPS].on(record.id) as woken:
-                await _Replay(request.app, stream, record).run(woken)
+                replay = _Replay(request.app, stream, record)
+                while may_listen(request.app, identity) and not await replay.advance(woken):
+                    await stream.pause(woken, RECHECK_SECONDS)
     return response
 
 
@@ -108,18 +110,15 @@ class _Replay:
         self._percent = 0
         self._segments = 0
 
-    async def run(self, woken: asyncio.Event) -> None:
-        """Until the job's end, its deletion, or the process's stop."""
-        while not self._app[WAKEUPS].closing:
-            woken.clear()
-            found = await self._app[JOBS].get(self._record.owner, self._record.id)
-            if found is None or found.deleted:
-                await self._stream.send(Failed(message=GONE))
-                return
-            self._record = found
-            if await self._tell_stored():
-                return
-            await self._stream.pause(woken, RECHECK_SECONDS)
+    async def advance(self, woken: asyncio.Event) -> bool:
+        """Send what is new; whether the job has ended or was deleted."""
+        woken.clear()
+        found = await self._app[JOBS].get(self._record.owner, self._record.id)
+        if found is None or found.deleted:
+            await self._stream.send(Failed(message=GONE))
+            return True
+        self._record = found
+        return await self._tell_stored()
 
     async def _tell_stored(self) -> bool:
         """Send what is stored; whether the job ended."""

@@ -114,8 +114,8 @@ async def gateway(start_gateway: StartGateway) -> AsyncIterator[Gateway]:
 async def until(condition: Callable[[], object], seconds: float = 15.0) -> object:
     """The first true value of an awaitable condition."""
     async with asyncio.timeout(seconds):
-        while not (value := await condition()):  # type: ignore[misc]
-            await asyncio.sleep(0.02)  # noqa: ASYNC110  # what other processes do sets no event here
+        while not (value := await condition()):  # type: ignore[misc]  # noqa: ASYNC110  # no event to await
+            await asyncio.sleep(0.02)
     return value
 
 
