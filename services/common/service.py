@@ -28,6 +28,8 @@ class Lifecycle:
     def __init__(self, drain_seconds: float) -> None:
         self.stop = asyncio.Event()
         self.ready = False
+        self.began = False
+        """Whether there is work to be ended in good order."""
         self._drain_seconds = drain_seconds
 
     async def work(self, *workers: Worker) -> None:
@@ -35,7 +37,7 @@ class Lifecycle:
 
         After the stop they get `drain_seconds` to finish, then they are cancelled.
         """
-        self.ready = True
+        self.ready = self.began = True
         try:
             async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
                 for worker in workers:
@@ -95,8 +97,25 @@ async def _serve(settings: ServiceSettings, main: Main) -> None:
         loop.add_signal_handler(number, lifecycle.stop.set)
     async with site(probes(lifecycle), settings.host, settings.metrics_port):
         log.info("started", metrics_port=settings.metrics_port)
-        await main(lifecycle)
+        await _until_stopped(main, lifecycle)
     log.info("stopped")
+
+
+async def _until_stopped(main: Main, lifecycle: Lifecycle) -> None:
+    """Run `main`; a stop ends it at once while it still waits for what it needs."""
+    running = asyncio.ensure_future(main(lifecycle))
+    stopping = asyncio.ensure_future(lifecycle.stop.wait())
+    try:
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not running.done() and not lifecycle.began:
+            running.cancel()
+            await asyncio.wait({running})
+            return
+        await running
+    finally:
+        stopping.cancel()
+        running.cancel()
+        await asyncio.gather(stopping, running, return_exceptions=True)
 
 
 @contextlib.asynccontextmanager
