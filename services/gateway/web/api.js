@@ -7,7 +7,6 @@ export const PAGE_SIZE = 30;
 export const me = () => read("/v1/me");
 export const job = (id) => read(jobUrl(id));
 export const hotwords = () => read("/api/hotwords");
-export const eventsUrl = (id, after) => `${jobUrl(id)}/events${after ? `?after=${encodeURIComponent(after)}` : ""}`;
 
 /** One page of jobs, newest first: `{jobs, next}`. */
 export function jobs(after = null) {
@@ -28,6 +27,11 @@ export async function saveHotwords(config) {
   const headers = { "Content-Type": "application/json" };
   const answer = await send("/api/hotwords", { method: "POST", headers, body: JSON.stringify(config) });
   return (await answer.json()).config;
+}
+
+/** Where a job's events come from, continued after the event `after`. */
+export function eventsUrl(id, after = null) {
+  return `${jobUrl(id)}/events${after ? `?after=${encodeURIComponent(after)}` : ""}`;
 }
 
 /** Where a transcript is downloaded as `text`, `srt`, `vtt` or `json`. */

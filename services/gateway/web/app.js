@@ -82,7 +82,10 @@ class Page {
     if (address && !recording) {
       recording = await api.job(address).then((job) => this.recordings.ofJob(job)).catch(() => null);
     }
-    if (address && !recording) this.#complain({ code: "not_found" });
+    if (address && !recording) {
+      history.replaceState(null, "", "#");
+      this.#complain({ code: "not_found" });
+    }
     if (recording === this.pane.recording && recording) return;
     this.recordings.select(recording);
     this.pane.open(recording);
@@ -91,8 +94,9 @@ class Page {
 
   #changed(recording) {
     this.pane.changed(recording);
-    const shown = recording === this.pane.recording && recording.matches(location.hash.slice(1));
-    if (shown) history.replaceState(null, "", `#${recording.address}`);
+    const shown = location.hash.slice(1);
+    if (shown === recording.address || !recording.matches(shown)) return;
+    history.replaceState(null, "", `#${recording.address}`); // the upload's key gives way to the job's id
   }
 
   #forget(recording) {

@@ -70,8 +70,7 @@ function gapLine({ start, end, error }) {
 }
 
 function pendingLine(start) {
-  const words = element("span", { class: "line-text dots", "aria-hidden": "true" }, "···");
-  return line("pending", start, words);
+  return line("pending", start, element("span", { class: "line-text dots" }));
 }
 
 function line(kind, start, words) {

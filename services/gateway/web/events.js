@@ -6,10 +6,11 @@ import { isFinal } from "./status.js";
 const NAMES = ["job", "cut", "text", "gap", "end"];
 const FIRST_DELAY_MS = 1000;
 const LONGEST_DELAY_MS = 15000;
+const MOST_REFUSALS = 3;
 
 /**
  * Follow a job. `handlers` has a function for each event name, `connection(state)` with `open` or
- * `reconnecting`, and `lost(problem)` when there is nothing to follow any more. Returns a function that stops.
+ * `reconnecting`, and `lost(problem)` when there is nothing to follow any more. Returns what stops it.
  */
 export function follow(id, handlers) {
   const following = new Following(id, handlers);
@@ -71,7 +72,7 @@ class Following {
       const job = await readJob(this.id);
       if (this.#stopped) return;
       this.handlers.job(job);
-      if (isFinal(job) && this.#refusals > 1) this.#settled();
+      if (isFinal(job) && this.#refusals > MOST_REFUSALS) this.#settled();
     } catch (problem) {
       if (problem.status === 404 || problem.status === 401) {
         this.stop();
@@ -82,7 +83,7 @@ class Following {
     if (!this.#stopped) this.connect();
   }
 
-  /** The job is over and its events are gone, or all were seen. */
+  /** The gateway answers, the job is over, yet no events: they have expired, or all were seen. */
   #settled() {
     this.stop();
     this.handlers.connection("open");

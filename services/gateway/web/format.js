@@ -36,7 +36,7 @@ export function duration(seconds) {
 export function day(iso) {
   const date = new Date(iso);
   const year = date.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
-  const parts = { year, month: "short", day: "numeric", hour: "2-digit", minute: "2-digit" };
+  const parts = { year, month: "short", day: "numeric", hour: "numeric", minute: "2-digit" };
   return date.toLocaleString(locale(), parts);
 }
 

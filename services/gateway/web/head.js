@@ -39,7 +39,8 @@ export class Head {
   }
 
   #renderUpload({ job, upload, uploading }) {
-    const [sent, total] = uploading ? [upload.sent, upload.file.size] : [job?.upload.bytes, job?.upload.total_bytes];
+    const { bytes: stored, total_bytes: announced } = job?.upload ?? {};
+    const [sent, total] = uploading ? [upload.sent, upload.file.size] : [stored, announced];
     const receiving = uploading || job?.upload.state === "receiving";
     if (!receiving || upload?.state === "waiting" || (job && isFinal(job))) return this.uploadBar.hide();
     const share = total ? Math.min(100, (100 * sent) / total) : null;

@@ -134,8 +134,9 @@ export class Pane {
   }
 
   #renderHint(hasText) {
-    this.hint.hidden = hasText || this.transcript.hasItems;
-    say(this.hint, this.recording.active ? "transcript.soon" : "transcript.empty");
+    const { active, status } = this.recording;
+    this.hint.hidden = hasText || this.transcript.hasItems || !(active || status.name === "completed");
+    say(this.hint, active ? "transcript.soon" : "transcript.empty");
   }
 
   #announceStatus() {

@@ -10,6 +10,11 @@ export class Problem extends Error {
   }
 }
 
+const HOPELESS = ["empty_file", "too_large", "unsupported_media_type", "invalid_option", "invalid_hotwords"];
+
+/** Whether sending the same file again may go better. */
+export const worthRetrying = (problem) => !HOPELESS.includes(problem?.code);
+
 /** A problem from an answer's status and its body, JSON or not. */
 export function problemFrom(status, body, retryAfter) {
   const error = parsed(body)?.error;

@@ -1,5 +1,6 @@
 // A recording as the page knows it: an upload from here, a job in the gateway, or both.
 
+import { worthRetrying } from "./problem.js";
 import { isFinal, statusOf } from "./status.js";
 
 /** Sends "change" whenever its upload or its job changes. */
@@ -37,6 +38,12 @@ export class Recording extends EventTarget {
 
   get uploading() {
     return this.upload?.active ?? false;
+  }
+
+  /** Whether its file may be sent again. */
+  get retryable() {
+    const { state, problem } = this.upload ?? {};
+    return state === "stopped" || (state === "failed" && worthRetrying(problem));
   }
 
   /** What stands behind # in the page's address. */

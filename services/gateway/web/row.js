@@ -40,8 +40,9 @@ export class RecordingRow {
 }
 
 function stateText(name, { upload }) {
-  const share = name === "receiving" && upload?.active ? ` ${percent((100 * upload.sent) / upload.file.size)}` : "";
-  return translate(`status.${name}`) + share;
+  const text = translate(`status.${name}`);
+  if (name !== "receiving" || !upload?.active) return text;
+  return `${text} ${percent((100 * upload.sent) / upload.file.size)}`;
 }
 
 function factsText(job) {

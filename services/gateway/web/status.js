@@ -11,7 +11,7 @@ export const isFinal = (job) => FINAL.includes(job.status);
  * `{name, tone, problem}`, where `status.<name>` and `status.<name>.long` are texts and `tone` is a colour.
  */
 export function statusOf(job, upload = null) {
-  if (upload && upload.state !== "stored" && !(job && isFinal(job))) return uploadStatus(job, upload);
+  if (upload && upload.state !== "stored" && !(job && isFinal(job))) return uploadStatus(upload);
   if (!job) return { name: "queued", tone: "active", problem: null };
   if (job.status === "completed") return { name: "completed", tone: "good", problem: job.error };
   if (isFinal(job)) return { name: job.status, tone: toneOf(job), problem: job.error };
@@ -22,14 +22,13 @@ export function statusOf(job, upload = null) {
 /** Put the reason, or nothing, into values for `say`. */
 export const reason = (problem) => ({ reason: () => (problem ? explain(problem) : "") });
 
-function uploadStatus(job, upload) {
+function uploadStatus(upload) {
   if (upload.state === "failed") return { name: "failed_upload", tone: "bad", problem: upload.problem };
   if (upload.state === "stopped") return { name: "stopped", tone: "warn", problem: null };
   if (upload.state === "waiting") {
     return { name: upload.problem ? "retrying" : "waiting", tone: "calm", problem: upload.problem };
   }
-  const name = upload.sent >= upload.file.size ? "storing" : "receiving";
-  return { name: job?.status === "running" && name === "storing" ? "running" : name, tone: "active", problem: null };
+  return { name: upload.sent >= upload.file.size ? "storing" : "receiving", tone: "active", problem: null };
 }
 
 const toneOf = (job) => (job.status === "failed" ? "bad" : "warn");

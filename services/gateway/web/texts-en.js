@@ -19,17 +19,19 @@ export const ENGLISH = {
 
   "options.title": "Options",
   "options.language": "Language spoken",
-  "options.language_auto": "Detect automatically",
+  "options.language_auto": "Automatic",
   "options.task": "Write down",
   "options.transcribe": "What was said",
   "options.translate": "An English translation",
   "options.skip_silence": "Skip silence",
-  "options.skip_silence_hint": "Stretches without speech are not sent to the model: faster, and nothing made up.",
+  "options.skip_silence_hint":
+    "Stretches without speech are not sent to the model: faster, and nothing made up.",
 
   "hotwords.title": "Hotwords",
-  "hotwords.hint": "Names and terms to be spelled your way. Used for the next recordings.",
+  "hotwords.hint": 
+    "Names and terms to be spelled your way in the next recordings. Separate them with Enter or commas.",
   "hotwords.input": "Add hotwords, separated by Enter or commas",
-  "hotwords.placeholder": "Type a word, press Enter",
+  "hotwords.placeholder": "Add words",
   "hotwords.remove": "Remove {word}",
   "hotwords.how": "How hotwords are used",
   "hotwords.prompt": "As context",
@@ -37,7 +39,8 @@ export const ENGLISH = {
   "hotwords.bias": "As a bonus",
   "hotwords.bias_hint": "Each word scores higher whenever it might be heard. Works with long lists too.",
   "hotwords.boost": "Strength",
-  "hotwords.boost_hint": "0 does nothing, 1.5 suits most recordings. Too much, and words appear that nobody said.",
+  "hotwords.boost_hint":
+    "0 does nothing, 1.5 suits most recordings. Too much, and words appear that nobody said.",
   "hotwords.saved": "Saved",
   "hotwords.not_saved": "Not saved. {reason}",
   "hotwords.not_loaded": "Your hotwords could not be loaded. {reason}",
@@ -117,7 +120,8 @@ export const ENGLISH = {
   "question.cancel_text": "“{name}” and the text so far are erased for good.",
   "question.cancel": "Cancel and delete",
   "question.stop_title": "Stop this upload?",
-  "question.stop_text": "You can keep the text of the part of “{name}” that has arrived, or erase everything.",
+  "question.stop_text":
+    "You can keep the text of the part of “{name}” that has arrived, or erase everything.",
   "question.stop": "Stop, keep the text",
   "question.keep": "Go on",
 

@@ -27,9 +27,9 @@ export const CHINESE = {
   "options.skip_silence_hint": "没有语音的部分不送入模型：更快，也不会凭空产生文字。",
 
   "hotwords.title": "热词",
-  "hotwords.hint": "希望按您的写法拼写的人名和术语，用于之后上传的录音。",
+  "hotwords.hint": "希望在之后的录音中按您的写法拼写的人名和术语，用回车或逗号分隔。",
   "hotwords.input": "添加热词，用回车或逗号分隔",
-  "hotwords.placeholder": "输入词语后按回车",
+  "hotwords.placeholder": "添加词语",
   "hotwords.remove": "移除 {word}",
   "hotwords.how": "热词的使用方式",
   "hotwords.prompt": "作为上下文",

@@ -14,7 +14,6 @@ export class Transcript {
   #byNumber = new Map();
   #following = true;
   #live = true;
-  #scheduled = false;
   #lastTop = 0;
 
   /** `scroller` holds `list`; `jump` is the button that leads back to the end. */
@@ -22,6 +21,7 @@ export class Transcript {
     Object.assign(this, { scroller, list, jump });
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     jump.addEventListener("click", () => this.#toEnd());
+    new ResizeObserver(() => this.#resized()).observe(list);
   }
 
   clear() {
@@ -48,24 +48,20 @@ export class Transcript {
 
   cut(event) {
     this.#item(event.chunk).cut(event);
-    this.#grown();
   }
 
   heard(event) {
     this.#item(event.chunk).heard(event);
-    this.#grown();
   }
 
   gap(event) {
     this.#item(event.chunk).gap(event);
-    this.#grown();
   }
 
   end({ skipped }) {
     for (const item of this.#items) item.settle();
     const lines = silenceLines(skipped.filter((range) => range.start >= this.#known));
     if (lines.length) this.list.append(element("li", { class: "chunk" }, ...lines));
-    this.#grown();
   }
 
   /** All text so far, a line for each chunk. */
@@ -98,14 +94,10 @@ export class Transcript {
     return item;
   }
 
-  #grown() {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    requestAnimationFrame(() => {
-      this.#scheduled = false;
-      if (this.#following) this.#toEnd();
-      else this.jump.hidden = !this.#live || this.#distance() < NEAR_END_PIXELS;
-    });
+  /** Text has come, or lines that were only estimated were laid out: once a frame, after layout. */
+  #resized() {
+    if (this.#following) this.#toEnd();
+    else this.jump.hidden = !this.#live || this.#distance() < NEAR_END_PIXELS;
   }
 
   #toEnd() {

@@ -6,7 +6,14 @@ import { Rate } from "./rate.js";
 import { isFinal } from "./status.js";
 
 const FIND_JOB_MS = 700; // the job exists once the first 512 KB are stored
-const PATIENT_CODES = ["slow_down", "too_many_uploads", "storage_full", "broker_unavailable", "upload_in_progress"];
+const PATIENT_CODES = [
+  "slow_down",
+  "too_many_uploads",
+  "storage_full",
+  "broker_unavailable",
+  "unavailable",
+  "upload_in_progress",
+];
 const TRIES = 6;
 const DEFAULT_WAIT_SECONDS = 5;
 
