@@ -1,0 +1,135 @@
+"""Server-sent events: in order, resumable from any point and any gateway."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+
+from services.common.bus import Bus
+from services.contracts.identifiers import run_id
+from tests.gateways import (
+    Gateway,
+    StartGateway,
+    cut,
+    ended,
+    gap,
+    publish,
+    text,
+    upload,
+)
+
+
+class Events:
+    """Reads server-sent events as a browser does."""
+
+    def __init__(self, answer: aiohttp.ClientResponse) -> None:
+        self.answer = answer
+        self.comments = 0
+
+    async def __aiter__(self) -> AsyncIterator[dict[str, str]]:
+        event: dict[str, str] = {}
+        async for line in self.answer.content:
+            name, _, value = line.decode().rstrip("\n").partition(": ")
+            if line.startswith(b":"):
+                self.comments += 1
+            elif name:
+                event[name] = value
+            elif event:
+                yield event
+                event = {}
+
+
+async def read_events(gateway: Gateway, path: str, **options: Any) -> list[dict[str, str]]:
+    """All events until the stream closes."""
+    async with gateway.request("GET", path, **options) as answer:
+        assert answer.status == 200
+        return [event async for event in Events(answer)]
+
+
+def without_job(events: list[dict[str, str]]) -> list[tuple[str, object]]:
+    return [(event["event"], json.loads(event["data"])) for event in events if event["event"] != "job"]
+
+
+async def test_events_come_live_in_order_and_resume_anywhere(gateway: Gateway, bus: Bus) -> None:
+    job = str((await upload(gateway, b"x" * 3000))["id"])
+    run, path = run_id(job, 0), f"/v1/jobs/{job}/events"
+    await publish(bus, run, cut(0))
+    async with gateway.request("GET", path) as answer:
+        assert answer.headers["X-Accel-Buffering"] == "no"
+        assert "no-transform" in answer.headers["Cache-Control"]
+        events = aiter(Events(answer))
+        first = await anext(events)
+        assert first["event"] == "job"
+        assert json.loads(first["data"])["progress"]["percent"] == 0
+        assert json.loads(first["data"])["progress"]["total_seconds"] == 60.0
+        assert (await anext(events))["event"] == "cut"
+        await publish(bus, run, cut(1, 2000))
+        await publish(bus, run, text(1, "two"))
+        live = [await anext(events) for _ in range(2)]
+        assert [event["event"] for event in live if event["event"] != "job"][-1:] in (["cut"], ["text"])
+        await publish(bus, run, cut(2, 3000))
+        await publish(bus, run, gap(2))
+        await publish(bus, run, text(0, "one"))
+        await publish(bus, run, ended(3))
+        rest = [event async for event in events]
+
+    whole = await read_events(gateway, path)
+    names = [name for name, _ in without_job(whole)]
+    assert names == ["cut", "cut", "text", "cut", "gap", "text", "end"]
+    assert without_job([first, *live, *rest])[-3:] == without_job(whole)[-3:]
+    numbered = [event for event in whole if "id" in event]
+    for position, event in enumerate(numbered[:-1]):
+        resumed = await read_events(gateway, path, headers={"Last-Event-ID": event["id"]})
+        assert without_job(resumed) == without_job(numbered[position + 1 :])
+        queried = await read_events(gateway, f"{path}?after={event['id']}")
+        assert without_job(queried) == without_job(resumed)
+    async with gateway.request("GET", path, headers={"Last-Event-ID": numbered[-1]["id"]}) as answer:
+        assert answer.status == 204
+    end = json.loads(numbered[-1]["data"])
+    assert (end["status"], end["duration"], end["chunks"], end["error"]) == ("completed", 60.0, 3, None)
+    told = [json.loads(event["data"])["progress"]["percent"] for event in rest if event["event"] == "job"]
+    assert told == sorted(told)
+    assert told[-1] == 100
+
+
+async def test_two_gateways_show_the_same_events(start_gateway: StartGateway, bus: Bus) -> None:
+    async with start_gateway() as one, start_gateway() as other:
+        job = str((await upload(one))["id"])
+        for event in (cut(0), text(0, "hello"), ended(1)):
+            await publish(bus, run_id(job, 0), event)
+        path = f"/v1/jobs/{job}/events"
+        assert without_job(await read_events(one, path)) == without_job(await read_events(other, path))
+
+
+async def test_a_silent_stream_carries_comments(start_gateway: StartGateway, bus: Bus) -> None:
+    async with start_gateway(heartbeat_seconds=0.1) as gateway:
+        job = str((await upload(gateway))["id"])
+        async with gateway.request("GET", f"/v1/jobs/{job}/events") as answer:
+            async with asyncio.timeout(5):
+                while not (await answer.content.readline()).startswith(b":"):
+                    pass
+
+
+async def test_streams_over_the_limit_get_503(start_gateway: StartGateway) -> None:
+    async with start_gateway(max_streams=0) as gateway:
+        job = str((await upload(gateway))["id"])
+        async with gateway.request("GET", f"/v1/jobs/{job}/events") as answer:
+            assert answer.status == 503
+            assert "Retry-After" in answer.headers
+
+
+async def test_streams_end_when_the_process_stops(start_gateway: StartGateway) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(start_gateway())
+        job = str((await upload(gateway))["id"])
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{gateway.url}/v1/jobs/{job}/events", headers={"X-User": "ann"}) as answer,
+        ):
+            reading = asyncio.create_task(answer.read())
+            async with asyncio.timeout(10):
+                await stack.aclose()
+                assert b"event: job" in await reading
