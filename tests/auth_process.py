@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import sys
+import uuid
 from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
@@ -17,19 +18,46 @@ from services.contracts.claims import AuthReply, AuthRequest
 from services.dev.processes import child, free_port
 
 REGION = "cn-northwest-1"
-SECRET_NAME = "whisper-app-credentials"
 READY_SECONDS = 30.0
 REPLY: msgspec.json.Decoder[AuthReply] = msgspec.json.Decoder(AuthReply)
 
 
-def auth_environ(nats_url: str, secrets_url: str, settings: Mapping[str, str]) -> dict[str, str]:
-    """The environment of an auth process; quick caches, so that tests need not wait."""
+class Aws(msgspec.Struct, frozen=True):
+    """A Secrets Manager, and the names of a test's own secrets in it."""
+
+    url: str
+    accounts: str = msgspec.field(default_factory=lambda: f"accounts-{uuid.uuid4().hex}")
+    keys: str = msgspec.field(default_factory=lambda: f"keys-{uuid.uuid4().hex}")
+
+    @contextlib.asynccontextmanager
+    async def secrets(self) -> AsyncIterator[Secrets]:
+        """A client."""
+        async with open_secrets(
+            REGION, endpoint_url=self.url, aws_access_key_id="test", aws_secret_access_key="test"
+        ) as secrets:
+            yield secrets
+
+    async def create_accounts(self, accounts: Mapping[str, object]) -> None:
+        """Make the secret that holds the accounts."""
+        async with self.secrets() as secrets:
+            await secrets.create(self.accounts, json.dumps(accounts), "test")
+
+    async def change_accounts(self, text: str) -> None:
+        """Give that secret a new current version."""
+        async with self.secrets() as secrets:
+            await secrets.put(self.accounts, text, CURRENT)
+
+
+def auth_environ(nats_url: str, aws: Aws, settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of an auth process; unknown users make it read again at once."""
     return {
         **os.environ,
         "NATS_URL": nats_url,
         "HOST": "127.0.0.1",
         "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL_SECRETS_MANAGER": secrets_url,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws.url,
+        "SECRET_NAME": aws.accounts,
+        "SIGNING_SECRET_NAME": aws.keys,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -41,11 +69,11 @@ def auth_environ(nats_url: str, secrets_url: str, settings: Mapping[str, str]) -
 
 @contextlib.asynccontextmanager
 async def auth_process(
-    nats_url: str, secrets_url: str, settings: Mapping[str, str] | None = None
+    nats_url: str, aws: Aws, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m services.auth`, ready to answer."""
     port = free_port()
-    environ = auth_environ(nats_url, secrets_url, {**(settings or {}), "METRICS_PORT": str(port)})
+    environ = auth_environ(nats_url, aws, {**(settings or {}), "METRICS_PORT": str(port)})
     async with child((sys.executable, "-m", "services.auth"), environ=environ) as process:
         async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
             while not await _ready(session, port):
@@ -62,40 +90,19 @@ async def _ready(session: aiohttp.ClientSession, port: int) -> bool:
         return False
 
 
-async def auth_command(secrets_url: str, *arguments: str, typed: str = "") -> tuple[int | None, str]:
+async def auth_command(aws: Aws, *arguments: str, typed: str = "") -> tuple[int | None, str]:
     """Exit code and output of `python -m services.auth <arguments>`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "services.auth",
         *arguments,
-        env=auth_environ("nats://127.0.0.1:1", secrets_url, {}),
+        env=auth_environ("nats://127.0.0.1:1", aws, {}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
     said, _ = await process.communicate(typed.encode())
     return process.returncode, said.decode()
-
-
-@contextlib.asynccontextmanager
-async def secrets_at(url: str) -> AsyncIterator[Secrets]:
-    """A client for the secrets of a moto server."""
-    async with open_secrets(
-        REGION, endpoint_url=url, aws_access_key_id="test", aws_secret_access_key="test"
-    ) as secrets:
-        yield secrets
-
-
-async def create_accounts(url: str, accounts: Mapping[str, object]) -> None:
-    """Make the secret that holds the accounts."""
-    async with secrets_at(url) as secrets:
-        await secrets.create(SECRET_NAME, json.dumps(accounts), "test")
-
-
-async def change_accounts(url: str, text: str) -> None:
-    """Give the secret a new current version."""
-    async with secrets_at(url) as secrets:
-        await secrets.put(SECRET_NAME, text, CURRENT)
 
 
 async def ask(bus: Bus, request: AuthRequest) -> AuthReply:

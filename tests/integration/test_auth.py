@@ -1,8 +1,9 @@
 """The auth service as a process, against real NATS and moto over HTTP: logins, keys, sessions, outages."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 import pytest
@@ -31,14 +32,7 @@ from services.contracts.claims import (
 from services.contracts.topology import Stream
 from services.dev.moto_server import moto_server
 from services.dev.nats_server import NatsServer
-from tests.auth_process import (
-    ask,
-    auth_command,
-    auth_process,
-    change_accounts,
-    create_accounts,
-    secrets_at,
-)
+from tests.auth_process import Aws, ask, auth_command, auth_process
 
 RULES = Rules(issuer=ISSUER, audience=AUDIENCE, longest_seconds=7 * 86_400)
 ACCOUNTS = {
@@ -48,11 +42,22 @@ ACCOUNTS = {
 
 
 @pytest.fixture
-async def aws() -> AsyncIterator[str]:
+async def aws(secrets_url: str) -> Aws:
     """A Secrets Manager with two accounts."""
-    async with moto_server() as url:
-        await create_accounts(url, ACCOUNTS)
-        yield url
+    aws = Aws(secrets_url)
+    await aws.create_accounts(ACCOUNTS)
+    return aws
+
+
+@contextlib.asynccontextmanager
+async def auth_whose_aws_is_gone(nats_url: str, settings: Mapping[str, str]) -> AsyncIterator[None]:
+    """An auth process that read its secrets before Secrets Manager went away."""
+    async with contextlib.AsyncExitStack() as stack:
+        async with moto_server() as url:
+            aws = Aws(url)
+            await aws.create_accounts(ACCOUNTS)
+            await stack.enter_async_context(auth_process(nats_url, aws, settings))
+        yield
 
 
 def login(username: str = "ann", password: str | None = None) -> Login:
@@ -82,7 +87,7 @@ def refused_for_now(reply: AuthReply) -> bool:
     return isinstance(reply, Refused) and reply.code == "unavailable"
 
 
-async def test_logins_with_plain_and_hashed_passwords(broker: NatsServer, bus: Bus, aws: str) -> None:
+async def test_logins_with_plain_and_hashed_passwords(broker: NatsServer, bus: Bus, aws: Aws) -> None:
     async with auth_process(broker.url, aws):
         for user, password, roles in (
             ("ann", "plain password", ()),
@@ -111,7 +116,7 @@ async def test_logins_with_plain_and_hashed_passwords(broker: NatsServer, bus: B
         assert refusal(msgspec.json.decode(data, type=AuthReply)) == "bad_request"
 
 
-async def test_guesses_are_slowed_while_others_log_in(broker: NatsServer, bus: Bus, aws: str) -> None:
+async def test_guesses_are_slowed_while_others_log_in(broker: NatsServer, bus: Bus, aws: Aws) -> None:
     async with auth_process(broker.url, aws):
         guesses = [login("bob", f"guess {number}") for number in range(12)]
         replies = [await ask(bus, guess) for guess in guesses]
@@ -125,11 +130,11 @@ async def test_guesses_are_slowed_while_others_log_in(broker: NatsServer, bus: B
         assert isinstance(await ask(bus, login()), Tokens)
 
 
-async def test_a_changed_secret_counts_at_the_next_login(broker: NatsServer, bus: Bus, aws: str) -> None:
+async def test_a_changed_secret_counts_at_the_next_login(broker: NatsServer, bus: Bus, aws: Aws) -> None:
     async with auth_process(broker.url, aws):
         await logged_in(bus)
 
-        await change_accounts(aws, json.dumps({"ann": "new password", "cat": "cat's"}))
+        await aws.change_accounts(json.dumps({"ann": "new password", "cat": "cat's"}))
 
         for user, password in (("ann", "new password"), ("cat", "cat's")):
             assert isinstance(await ask(bus, login(user, password)), Tokens)
@@ -137,52 +142,44 @@ async def test_a_changed_secret_counts_at_the_next_login(broker: NatsServer, bus
 
 
 async def test_a_malformed_secret_leaves_the_last_good_accounts(
-    broker: NatsServer, bus: Bus, aws: str
+    broker: NatsServer, bus: Bus, aws: Aws
 ) -> None:
     async with auth_process(broker.url, aws, {"SECRET_CACHE_SECONDS": "0.05", "SECRET_OUTAGE_SECONDS": "0"}):
         await logged_in(bus)
 
-        await change_accounts(aws, '{"ann": 12345}')
+        await aws.change_accounts('{"ann": 12345}')
 
         assert refusal(await ask(bus, login("nobody"))) == "unavailable"
         await logged_in(bus)
 
 
 async def test_in_an_outage_known_users_log_in_and_unknown_ones_wait(broker: NatsServer, bus: Bus) -> None:
-    async with moto_server() as aws:
-        await create_accounts(aws, ACCOUNTS)
-        running = auth_process(broker.url, aws, {"SECRET_CACHE_SECONDS": "0.05"})
-        await running.__aenter__()
-    try:
+    async with auth_whose_aws_is_gone(broker.url, {"SECRET_CACHE_SECONDS": "0.05"}):
         tokens = await logged_in(bus)
         assert refusal(await ask(bus, login(password="wrong"))) == "bad_credentials"
-        unknown = await ask(bus, login("nobody"))
         assert isinstance(await ask(bus, Refresh(refresh_token=tokens.refresh_token)), Tokens)
-    finally:
-        await running.__aexit__(None, None, None)
 
-    assert isinstance(unknown, Refused)
-    assert unknown.code == "unavailable"
-    assert unknown.retry_after
+        unknown = await ask(bus, login("nobody"))
+
+        assert isinstance(unknown, Refused)
+        assert unknown.code == "unavailable"
+        assert unknown.retry_after
 
 
 async def test_an_outage_longer_than_allowed_ends_logins(broker: NatsServer, bus: Bus) -> None:
-    async with moto_server() as aws:
-        await create_accounts(aws, ACCOUNTS)
-        settings = {"SECRET_CACHE_SECONDS": "0.01", "SECRET_OUTAGE_SECONDS": "0.02"}
-        running = auth_process(broker.url, aws, settings)
-        await running.__aenter__()
-    try:
-        assert refusal(await ask(bus, login())) == "unavailable"
-    finally:
-        await running.__aexit__(None, None, None)
-
-
-async def test_a_missing_secret_makes_logins_wait_until_it_is_there(broker: NatsServer, bus: Bus) -> None:
-    async with moto_server() as aws, auth_process(broker.url, aws):
+    settings = {"SECRET_CACHE_SECONDS": "0.01", "SECRET_OUTAGE_SECONDS": "0.02"}
+    async with auth_whose_aws_is_gone(broker.url, settings):
         assert refusal(await ask(bus, login())) == "unavailable"
 
-        await create_accounts(aws, ACCOUNTS)
+
+async def test_a_missing_secret_makes_logins_wait_until_it_is_there(
+    broker: NatsServer, bus: Bus, secrets_url: str
+) -> None:
+    aws = Aws(secrets_url)
+    async with auth_process(broker.url, aws):
+        assert refusal(await ask(bus, login())) == "unavailable"
+
+        await aws.create_accounts(ACCOUNTS)
 
         async with asyncio.timeout(10):
             reply = await ask(bus, login())
@@ -193,7 +190,7 @@ async def test_a_missing_secret_makes_logins_wait_until_it_is_there(broker: Nats
 
 
 async def test_a_refresh_keeps_the_session_and_takes_refresh_tokens_only(
-    broker: NatsServer, bus: Bus, aws: str
+    broker: NatsServer, bus: Bus, aws: Aws
 ) -> None:
     async with auth_process(broker.url, aws):
         tokens = await logged_in(bus)
@@ -209,12 +206,12 @@ async def test_a_refresh_keeps_the_session_and_takes_refresh_tokens_only(
         for bad in (tokens.access_token, "", "a.b.c", tokens.refresh_token[:-6]):
             assert refusal(await ask(bus, Refresh(refresh_token=bad))) == "bad_token"
 
-        await change_accounts(aws, json.dumps({"cat": "only"}))
+        await aws.change_accounts(json.dumps({"cat": "only"}))
         await ask(bus, login("nobody"))
         assert refusal(await ask(bus, Refresh(refresh_token=tokens.refresh_token))) == "bad_token"
 
 
-async def test_a_revoked_session_is_over_and_others_go_on(broker: NatsServer, bus: Bus, aws: str) -> None:
+async def test_a_revoked_session_is_over_and_others_go_on(broker: NatsServer, bus: Bus, aws: Aws) -> None:
     async with auth_process(broker.url, aws):
         tokens, others = await logged_in(bus), await logged_in(bus)
         session = (await claims_of(bus, tokens.access_token)).sid
@@ -238,7 +235,7 @@ async def test_only_expired_revocations_are_forgotten(bus: Bus) -> None:
     assert not await sessions.is_revoked("old")
 
 
-async def test_two_rotations_reject_no_session(broker: NatsServer, bus: Bus, aws: str) -> None:
+async def test_two_rotations_reject_no_session(broker: NatsServer, bus: Bus, aws: Aws) -> None:
     """Two processes with long caches serve throughout; every token made before, between and after is good."""
     async with auth_process(broker.url, aws), auth_process(broker.url, aws):
         made = [await logged_in(bus)]
@@ -247,8 +244,8 @@ async def test_two_rotations_reject_no_session(broker: NatsServer, bus: Bus, aws
             code, said = await auth_command(aws, "rotate-key")
             assert code == 0
             signers.add(said.split()[0])
-            async with secrets_at(aws) as secrets:
-                keys = await KeyStore(secrets, "whisper-app-signing-key", keep_seconds=60).load()
+            async with aws.secrets() as secrets:
+                keys = await KeyStore(secrets, aws.keys, keep_seconds=60).load()
             assert keys.kid in signers
             made += [await logged_in(bus), await logged_in(bus)]
             for tokens in made:
@@ -264,7 +261,7 @@ async def test_two_rotations_reject_no_session(broker: NatsServer, bus: Bus, aws
 
 
 async def test_a_process_started_after_rotations_signs_with_the_newest_key(
-    broker: NatsServer, bus: Bus, aws: str
+    broker: NatsServer, bus: Bus, aws: Aws
 ) -> None:
     async with auth_process(broker.url, aws):
         old = await logged_in(bus)
@@ -280,20 +277,20 @@ async def test_a_process_started_after_rotations_signs_with_the_newest_key(
         assert caught.value.kid == said.split()[0]
 
 
-async def test_processes_that_start_together_agree_on_one_key(aws: str) -> None:
-    async with secrets_at(aws) as secrets:
-        stores = [KeyStore(secrets, "shared-key", keep_seconds=60) for _ in range(4)]
+async def test_processes_that_start_together_agree_on_one_key(aws: Aws) -> None:
+    async with aws.secrets() as secrets:
+        stores = [KeyStore(secrets, aws.keys, keep_seconds=60) for _ in range(4)]
 
         await asyncio.gather(*(store.prepare() for store in stores))
 
         assert len({(await store.load()).kid for store in stores}) == 1
 
 
-async def test_hash_password_prints_what_the_secret_takes(broker: NatsServer, bus: Bus, aws: str) -> None:
+async def test_hash_password_prints_what_the_secret_takes(broker: NatsServer, bus: Bus, aws: Aws) -> None:
     code, said = await auth_command(aws, "hash-password", typed="typed secret\n")
     assert code == 0
     assert "typed secret" not in said
-    await change_accounts(aws, json.dumps({"dan": json.loads(said)}))
+    await aws.change_accounts(json.dumps({"dan": json.loads(said)}))
 
     async with auth_process(broker.url, aws):
         assert isinstance(await ask(bus, login("dan", "typed secret")), Tokens)

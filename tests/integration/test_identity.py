@@ -1,0 +1,334 @@
+"""The gateway's identity over HTTP, with the auth service as a process and moto in the place of AWS."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from http.cookies import Morsel
+from typing import Any
+
+import aiohttp
+import jwt
+import pytest
+
+from services.common.service import site
+from services.contracts.claims import AUDIENCE, ISSUER
+from services.dev.nats_server import NatsServer
+from services.dev.processes import free_port
+from services.gateway.app import create_app
+from services.gateway.cookies import NAME, SECURE_NAME
+from services.gateway.door import DOOR
+from services.gateway.settings import Settings
+from tests.auth_process import Aws, auth_command, auth_process
+
+Answer = tuple[int, dict[str, str], str]
+
+
+class Browser:
+    """A client that keeps no cookies by itself and follows no redirects."""
+
+    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+        self.url = url
+        self._session = session
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        bearer: str | None = None,
+        cookie: str | None = None,
+        name: str = NAME,
+        origin: str | None = None,
+        **options: object,
+    ) -> Answer:
+        """Status, headers and body of one request."""
+        headers = dict(options.pop("headers", {}))  # type: ignore[call-overload]
+        if bearer is not None:
+            headers["Authorization"] = f"Bearer {bearer}"
+        if cookie is not None:
+            headers["Cookie"] = f"{name}={cookie}"
+        if origin is not None:
+            headers["Origin"] = origin
+        async with self._session.request(
+            method,
+            self.url + path,
+            headers=headers,
+            allow_redirects=False,
+            **options,  # type: ignore[arg-type]
+        ) as answer:
+            self.cookies: dict[str, Morsel[str]] = dict(answer.cookies)
+            return answer.status, dict(answer.headers), await answer.text()
+
+    async def json(self, method: str, path: str, status: int = 200, **options: object) -> Any:
+        """The JSON body of an answer with this status."""
+        got, _headers, body = await self.ask(method, path, **options)  # type: ignore[arg-type]
+        assert got == status, body
+        return json.loads(body)
+
+    async def until(self, status: int, method: str, path: str, bearer: str, *, seconds: float) -> None:
+        """Ask again and again until the answer has this status."""
+        async with asyncio.timeout(seconds):
+            while (await self.ask(method, path, bearer=bearer))[0] != status:  # noqa: ASYNC110  # no event here
+                await asyncio.sleep(0.02)
+
+    async def log_in(self) -> Any:
+        """The tokens of a new session."""
+        return await self.json("POST", "/login", json={"username": "ann", "password": "s3cret"})
+
+
+StartGateway = Callable[..., AbstractAsyncContextManager[Browser]]
+
+
+@pytest.fixture
+async def aws(secrets_url: str) -> Aws:
+    """A Secrets Manager with one account."""
+    aws = Aws(secrets_url)
+    await aws.create_accounts({"ann": "s3cret"})
+    return aws
+
+
+@pytest.fixture
+async def start_gateway(broker: NatsServer) -> StartGateway:
+    """Starts gateways; auth is started by the test."""
+
+    @contextlib.asynccontextmanager
+    async def start(**settings: object) -> AsyncIterator[Browser]:
+        port = free_port()
+        app = create_app(Settings(nats_url=broker.url, **settings))  # type: ignore[arg-type]
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(site(app, "127.0.0.1", port, shutdown_seconds=1))
+            following = asyncio.create_task(app[DOOR].revocations.follow(asyncio.Event()))
+            stack.callback(following.cancel)
+            session = await stack.enter_async_context(
+                aiohttp.ClientSession(
+                    cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=30)
+                )
+            )
+            yield Browser(f"http://127.0.0.1:{port}", session)
+
+    return start
+
+
+@pytest.fixture
+async def browser(start_gateway: StartGateway, broker: NatsServer, aws: Aws) -> AsyncIterator[Browser]:
+    """A browser at a gateway with an auth service behind it."""
+    async with auth_process(broker.url, aws), start_gateway(notice="Be kind.") as browser:
+        yield browser
+
+
+async def test_a_bearer_token_opens_the_api_until_it_is_revoked(browser: Browser) -> None:
+    tokens = await browser.log_in()
+    access = tokens["access_token"]
+    assert (tokens["token_type"], tokens["expires_in"], tokens["refresh_expires_in"]) == (
+        "Bearer",
+        900,
+        604_800,
+    )
+
+    me = await browser.json("GET", "/v1/me", bearer=access)
+    assert me == {"username": "ann", "roles": [], "notice": "Be kind."}
+    renewed = await browser.json("POST", "/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
+    assert set(renewed) == set(tokens)
+    await browser.json("GET", "/v1/me", bearer=renewed["access_token"])
+    await browser.json("GET", "/v1/me", 401, bearer=tokens["refresh_token"])
+    await browser.json("POST", "/v1/auth/refresh", 401, json={"refresh_token": access})
+
+    status, _headers, body = await browser.ask("POST", "/v1/auth/logout", bearer=access)
+    assert (status, body) == (204, "")
+
+    for token in (access, renewed["access_token"]):
+        refused = await browser.json("GET", "/v1/me", 401, bearer=token)
+        assert refused["error"]["code"] == "unauthorized"
+    await browser.json("POST", "/v1/auth/refresh", 401, json={"refresh_token": tokens["refresh_token"]})
+
+
+async def test_requests_without_a_good_token_are_refused(browser: Browser) -> None:
+    await browser.json("GET", "/v1/me", 401)
+    for bad in ("", "x", "a.b.c", "x" * 6_000):
+        await browser.json("GET", "/v1/me", 401, bearer=bad)
+        await browser.json("GET", "/v1/me", 401, cookie=bad)
+    await browser.json("POST", "/v1/auth/logout", 401)
+    status, headers, _body = await browser.ask("GET", "/")
+    assert (status, headers["Location"]) == (302, "/login")
+
+
+async def test_the_form_sets_a_cookie_that_scripts_cannot_read(browser: Browser) -> None:
+    status, headers, page = await browser.ask("GET", "/login")
+    assert status == 200
+    assert 'name="password"' in page
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+
+    form = {"username": "ann", "password": "s3cret"}
+    status, headers, _body = await browser.ask("POST", "/login", data=form, origin=browser.url)
+
+    assert (status, headers["Location"]) == (302, "/")
+    cookie = browser.cookies[NAME]
+    assert (cookie["httponly"], cookie["secure"], cookie["samesite"], cookie["path"], cookie["max-age"]) == (
+        True,
+        "",
+        "Lax",
+        "/",
+        "604800",
+    )
+    await browser.json("GET", "/v1/me", cookie=cookie.value)
+    renewed = await browser.json("POST", "/v1/auth/refresh", cookie=cookie.value)
+    await browser.json("GET", "/v1/me", bearer=renewed["access_token"])
+
+    status, headers, _body = await browser.ask("GET", "/logout", cookie=cookie.value)
+    assert (status, headers["Location"]) == (302, "/login")
+    assert browser.cookies[NAME]["max-age"] == "0"
+    await browser.json("GET", "/v1/me", 401, cookie=cookie.value)
+    await browser.json("GET", "/v1/me", 401, bearer=renewed["access_token"])
+
+
+async def test_a_failed_form_shows_the_reason(browser: Browser) -> None:
+    for form in (
+        {"username": "ann", "password": "wrong"},
+        {"username": "ann", "password": ""},
+        {"username": "ann"},
+    ):
+        status, _headers, page = await browser.ask("POST", "/login", data=form)
+        assert status == 200
+        assert '<p class="error" role="alert"' in page
+        assert not browser.cookies
+
+    for _guess in range(6):
+        status, headers, page = await browser.ask(
+            "POST", "/login", data={"username": "ann", "password": "wrong"}
+        )
+    assert status == 429
+    assert int(headers["Retry-After"]) >= 1
+    assert 'data-code="slow_down"' in page
+
+
+async def test_failed_json_logins_say_why(browser: Browser) -> None:
+    wrong = await browser.json("POST", "/login", 401, json={"username": "ann", "password": "x"})
+    assert wrong["error"] == {"code": "unauthorized", "message": "wrong user name or password"}
+    for body in (b"", b"{", b"[]", b'{"username": "ann"}', b'{"username": 1, "password": "x"}'):
+        headers = {"Content-Type": "application/json"}
+        refused = await browser.json("POST", "/login", 400, data=body, headers=headers)
+        assert refused["error"]["code"] == "invalid_request"
+    await browser.json("POST", "/login", 413, json={"username": "ann", "password": "x" * 20_000})
+    await browser.json("POST", "/login", 415, data="hello")
+    for _guess in range(6):
+        status, headers, _body = await browser.ask(
+            "POST", "/login", json={"username": "bob", "password": "x"}
+        )
+    assert status == 429
+    assert "Retry-After" in headers
+
+
+async def test_writes_from_other_sites_are_refused(browser: Browser) -> None:
+    tokens = await browser.log_in()
+    cookie = tokens["refresh_token"]
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:1"):
+        refused = await browser.json("POST", "/v1/auth/logout", 403, cookie=cookie, origin=origin)
+        assert refused["error"]["code"] == "wrong_origin"
+        form = {"username": "ann", "password": "s3cret"}
+        status, _headers, _body = await browser.ask("POST", "/login", data=form, origin=origin)
+        assert status == 403
+        await browser.json("GET", "/v1/me", cookie=cookie, origin=origin)
+        bearer = tokens["access_token"]
+        await browser.json("GET", "/v1/me", bearer=bearer, cookie=cookie, origin=origin)
+
+    status, _headers, _body = await browser.ask("POST", "/v1/auth/logout", cookie=cookie, origin=browser.url)
+    assert status == 204
+
+
+async def test_the_published_keys_verify_access_tokens(browser: Browser) -> None:
+    tokens = await browser.log_in()
+    published = await browser.json("GET", "/.well-known/jwks.json")
+
+    keys = jwt.PyJWKSet.from_dict(published)
+    kid = jwt.get_unverified_header(tokens["access_token"])["kid"]
+    claims = jwt.decode(
+        tokens["access_token"], keys[kid], algorithms=["EdDSA"], audience=AUDIENCE, issuer=ISSUER
+    )
+
+    assert claims["sub"] == "ann"
+    assert {"kid", "x", "kty", "crv", "alg", "use"} == set(published["keys"][0])
+
+
+async def test_a_logout_reaches_every_gateway_within_a_second(
+    browser: Browser, start_gateway: StartGateway
+) -> None:
+    ended_before = await browser.log_in()
+    await browser.ask("POST", "/v1/auth/logout", bearer=ended_before["access_token"])
+    async with start_gateway() as other:
+        await other.json("GET", "/v1/me", 401, bearer=ended_before["access_token"])
+        tokens = await browser.log_in()
+        await other.json("GET", "/v1/me", bearer=tokens["access_token"])
+
+        await browser.ask("POST", "/v1/auth/logout", bearer=tokens["access_token"])
+
+        await other.until(401, "GET", "/v1/me", tokens["access_token"], seconds=1)
+
+
+async def test_a_logout_missed_while_nats_was_away_is_learned(browser: Browser, broker: NatsServer) -> None:
+    """The broker is killed right after the logout was stored; the other gateway lists what it missed."""
+    tokens, other = await browser.log_in(), await browser.log_in()
+    await browser.ask("POST", "/v1/auth/logout", bearer=tokens["access_token"])
+    await broker.kill()
+    await browser.json("GET", "/v1/me", 401, bearer=tokens["access_token"])
+    await browser.json("GET", "/v1/me", bearer=other["access_token"])
+    await broker.start()
+
+    await browser.until(204, "POST", "/v1/auth/logout", other["access_token"], seconds=30)
+    await browser.json("GET", "/v1/me", 401, bearer=other["access_token"])
+
+
+async def test_rotations_reject_no_session(browser: Browser, aws: Aws) -> None:
+    made = [await browser.log_in()]
+    for _rotation in range(2):
+        code, _said = await auth_command(aws, "rotate-key")
+        assert code == 0
+        made.append(await browser.log_in())
+        for tokens in made:
+            await browser.json("GET", "/v1/me", bearer=tokens["access_token"])
+            await browser.json("GET", "/v1/me", cookie=tokens["refresh_token"])
+
+
+async def test_tokens_are_checked_while_auth_is_away_and_logins_wait(
+    start_gateway: StartGateway, broker: NatsServer, aws: Aws
+) -> None:
+    async with start_gateway() as browser:
+        refused = await browser.json("POST", "/login", 503, json={"username": "ann", "password": "s3cret"})
+        assert refused["error"]["code"] == "unavailable"
+        async with auth_process(broker.url, aws):
+            tokens = await browser.log_in()
+            await browser.until(200, "GET", "/v1/me", tokens["access_token"], seconds=10)
+
+        await browser.json("GET", "/v1/me", bearer=tokens["access_token"])
+        status, headers, page = await browser.ask(
+            "POST", "/login", data={"username": "ann", "password": "s3cret"}
+        )
+        assert status == 503
+        assert "Retry-After" in headers
+        assert 'data-code="unavailable"' in page
+
+
+async def test_behind_https_the_cookie_is_secure_and_bound_to_the_host(
+    start_gateway: StartGateway, broker: NatsServer, aws: Aws
+) -> None:
+    public = "https://whisper.example.com"
+    form = {"username": "ann", "password": "s3cret"}
+    async with auth_process(broker.url, aws), start_gateway(public_url=public) as browser:
+        status, _headers, _body = await browser.ask("POST", "/login", data=form, origin=public)
+        assert status == 302
+        cookie = browser.cookies[SECURE_NAME]
+        assert (cookie["secure"], cookie["httponly"], cookie["path"]) == (True, True, "/")
+        assert cookie["domain"] == ""
+
+        await browser.json("GET", "/v1/me", cookie=cookie.value, name=SECURE_NAME)
+        await browser.json("GET", "/v1/me", 401, cookie=cookie.value)
+        status, _headers, _body = await browser.ask("POST", "/login", data=form, origin=browser.url)
+        assert status == 403
+        await browser.json(
+            "POST", "/v1/auth/logout", 403, cookie=cookie.value, name=SECURE_NAME, origin=browser.url
+        )
+        status, _headers, _body = await browser.ask(
+            "POST", "/v1/auth/logout", cookie=cookie.value, name=SECURE_NAME, origin=public
+        )
+        assert status == 204
