@@ -49,10 +49,11 @@ class Transcribes(Protocol):
 class Scheduler:
     """Owns the inference thread and the model in it."""
 
-    def __init__(self, *, max_queue: int, timeout_seconds: float) -> None:
+    def __init__(self, *, max_queue: int, timeout_seconds: float, queue_seconds: float) -> None:
         self.engine: Transcribes | None = None
         self._max_queue = max_queue
         self._timeout_seconds = timeout_seconds
+        self._queue_seconds = queue_seconds
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
         self._turn = asyncio.Lock()
         self._admitted = 0
@@ -88,7 +89,7 @@ class Scheduler:
     async def _in_turn(self, engine: Transcribes, chunk: Chunk) -> InferenceResult:
         arrived = time.monotonic()
         with WAITING.track_inprogress():
-            await self._turn.acquire()
+            await self._wait_for_turn()
         try:
             QUEUE_SECONDS.observe(time.monotonic() - arrived)
             with IN_PROGRESS.track_inprogress(), INFERENCE_SECONDS.time():
@@ -99,6 +100,14 @@ class Scheduler:
         if chunk.options.hotwords is not None:
             HOTWORD_ROWS.labels(chunk.options.hotwords.method).inc()
         return result
+
+    async def _wait_for_turn(self) -> None:
+        """A request that would be given up in the middle of its inference is sent away before it."""
+        try:
+            async with asyncio.timeout(self._queue_seconds):
+                await self._turn.acquire()
+        except TimeoutError as error:
+            raise Busy(f"no turn within {self._queue_seconds:g} s: try again") from error
 
     async def _inferred(self, engine: Transcribes, chunk: Chunk) -> InferenceResult:
         abandoned = threading.Event()

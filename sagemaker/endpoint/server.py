@@ -41,7 +41,11 @@ def create_app(scheduler: Scheduler) -> web.Application:
 
 async def serve(settings: EndpointSettings, loaded: Callable[[EndpointSettings], Transcribes]) -> None:
     """Open the port, load the model, serve until SIGTERM or SIGINT, then finish what is in hand."""
-    scheduler = Scheduler(max_queue=settings.max_queue, timeout_seconds=settings.request_timeout_seconds)
+    scheduler = Scheduler(
+        max_queue=settings.max_queue,
+        timeout_seconds=settings.request_timeout_seconds,
+        queue_seconds=settings.queue_timeout_seconds,
+    )
     stop = _stop_signal()
     runner = web.AppRunner(
         create_app(scheduler),

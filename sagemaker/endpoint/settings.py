@@ -16,6 +16,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Port of /ping, /invocations and /metrics; SageMaker sets it where containers share a host."""
     max_queue: int = 16
     """Requests that may wait for their turn; one more is answered 429."""
+    queue_timeout_seconds: float = 20.0
+    """Longest wait for a turn; then the request is answered 429 and tried again later."""
     request_timeout_seconds: float = 60.0
     """Longest time from a request's arrival to its answer; SageMaker itself gives up after 60 s."""
     drain_seconds: float = 28.0

@@ -132,7 +132,14 @@ def _environ(options: StackOptions, nats_url: str, secrets_url: str) -> dict[str
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1,localhost",
+        # One request runs and one waits; half of the cores, as the model's threads spin against the decoder's.
+        "TRANSCRIBER_SLOTS": _given(options, "TRANSCRIBER_SLOTS", "2"),
+        "TORCH_THREADS": _given(options, "TORCH_THREADS", str(max(1, (os.cpu_count() or 1) // 2))),
     }
+
+
+def _given(options: StackOptions, name: str, default: str) -> str:
+    return options.environ.get(name) or os.environ.get(name) or default
 
 
 async def _store_credentials(secrets_url: str, passwords: Mapping[str, str]) -> None:

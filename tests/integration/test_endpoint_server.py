@@ -61,9 +61,9 @@ def model() -> Iterator[HeldModel]:
 
 @contextlib.asynccontextmanager
 async def serving(
-    model: HeldModel | None, *, max_queue: int = 2, timeout_seconds: float = 60.0
+    model: HeldModel | None, *, max_queue: int = 2, timeout_seconds: float = 60.0, queue_seconds: float = 60.0
 ) -> AsyncIterator[Client]:
-    scheduler = Scheduler(max_queue=max_queue, timeout_seconds=timeout_seconds)
+    scheduler = Scheduler(max_queue=max_queue, timeout_seconds=timeout_seconds, queue_seconds=queue_seconds)
     if model:
         await scheduler.load(lambda: model)
     with blockbuster_ctx("endpoint"):
@@ -177,6 +177,17 @@ async def test_a_client_that_leaves_in_its_turn_frees_the_model(model: HeldModel
             '{"text":"2","language":"en","segments":[],"words":null,"hotwords":null}',
         )
     assert (model.served, model.left) == ([2], [1])
+
+
+async def test_a_turn_that_does_not_come_is_given_up(model: HeldModel) -> None:
+    async with serving(model, queue_seconds=0.1) as client:
+        first = asyncio.create_task(post(client, 1))
+        await until(client, "in_progress", 1)
+        refused = await client.post("/invocations", data=form())
+        assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
+        model.go.set()
+        assert (await first)[0] == 200
+    assert model.served == [1]
 
 
 async def test_the_deadline_ends_a_request(model: HeldModel) -> None:
