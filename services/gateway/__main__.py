@@ -1,9 +1,6 @@
 """`python -m services.gateway`: the page and the API on one port, probes and metrics on another."""
 
-import os
-
-from services.common.service import Lifecycle, run, site
-from services.common.settings import load
+from services.common.service import Lifecycle, load_or_exit, run, site
 from services.gateway.app import create_app
 from services.gateway.buses import BUS
 from services.gateway.door import DOOR
@@ -14,7 +11,7 @@ from services.gateway.settings import Settings
 
 def main() -> None:
     """Serve until a signal; running uploads and streams then get the drain time."""
-    settings = load(Settings, os.environ)
+    settings = load_or_exit(Settings)
 
     async def serve(lifecycle: Lifecycle) -> None:
         app = create_app(settings)

@@ -13,12 +13,14 @@ from structlog.contextvars import bound_contextvars
 from services.common.errors import ServiceError, Transient
 from services.gateway.answers import json_response
 from services.gateway.errors import HttpError, Unauthorized
+from services.gateway.pages import POLICY
 
 log = structlog.get_logger()
 
 STRUCTURED = ("/v1/", "/.well-known/")
 """Paths of our own API; the others answer as the replaced application did."""
 SECURITY_HEADERS = {
+    "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",

@@ -1,4 +1,4 @@
-"""The page's files, read once at start and served with a strict Content-Security-Policy."""
+"""The page's files, read once at start."""
 
 import hashlib
 import mimetypes
@@ -47,7 +47,6 @@ class Pages:
         if file is None:
             raise NotFound("there is nothing at this address")
         headers = {
-            "Content-Security-Policy": POLICY,
             "Cache-Control": "no-cache",
             "ETag": f'"{file.etag}"',
             "Vary": "Cookie",
