@@ -10,7 +10,19 @@ export class Problem extends Error {
   }
 }
 
-const HOPELESS = ["empty_file", "too_large", "unsupported_media_type", "invalid_option", "invalid_hotwords"];
+const HOPELESS = [
+  "empty_file",
+  "too_large",
+  "unsupported_media_type",
+  "invalid_option",
+  "invalid_hotwords",
+  "different_content",
+  "not_audio",
+  "playlist",
+  "no_sound_track",
+  "unknown_codec",
+];
+const CLOCK = /\d+:\d\d(:\d\d)?/;
 
 /** Whether sending the same file again may go better. */
 export const worthRetrying = (problem) => !HOPELESS.includes(problem?.code);
@@ -26,9 +38,12 @@ export function problemFrom(status, body, retryAfter) {
 /** The sentence for `{code, message}`: the server's own in English, ours elsewhere and where it has none. */
 export function explain({ code, message = "" }) {
   const key = `problem.${code}`;
-  if (message && (currentLanguage() === "en" || !hasText(key))) return message;
-  return translate(hasText(key) ? key : "problem.unknown", { code, message });
+  if (message && (currentLanguage() === "en" || !hasText(key))) return capitalized(message);
+  const at = message.match(CLOCK)?.[0] ?? "";
+  return translate(hasText(key) ? key : "problem.unknown", { code, message, at });
 }
+
+const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
 
 function parsed(body) {
   try {

@@ -42,6 +42,7 @@ export class Recording extends EventTarget {
 
   /** Whether its file may be sent again. */
   get retryable() {
+    if (this.job && isFinal(this.job) && this.job.status !== "interrupted") return false;
     const { state, problem } = this.upload ?? {};
     return state === "stopped" || (state === "failed" && worthRetrying(problem));
   }
@@ -57,10 +58,17 @@ export class Recording extends EventTarget {
 
   /** Take in what the gateway says of the job. */
   learn(job) {
-    if (this.uploading && isFinal(job)) return; // the attempt before this one
+    if (this.#outdated(job)) return;
     this.job = { ...this.job, ...job }; // a list's job has no progress
     this.id = job.id;
+    const { state, sent, file } = this.upload ?? {};
+    if (isFinal(job) && state === "sending" && sent < file.size) this.upload.stop(); // in vain
     this.#changed();
+  }
+
+  #outdated(job) {
+    if (this.uploading && job.status === "interrupted") return true; // that was the attempt before
+    return this.job?.id === job.id && isFinal(this.job) && this.job.status !== "interrupted" && !isFinal(job);
   }
 
   #uploadChanged() {

@@ -3,7 +3,6 @@
 import { goToLogin, jobOfUpload } from "./api.js";
 import { Problem, problemFrom } from "./problem.js";
 import { Rate } from "./rate.js";
-import { isFinal } from "./status.js";
 
 const FIND_JOB_MS = 700; // the job exists once the first 512 KB are stored
 const PATIENT_CODES = [
@@ -131,7 +130,7 @@ export class Upload extends EventTarget {
       await new Promise((resolve) => setTimeout(resolve, FIND_JOB_MS));
       if (signal.aborted) return;
       const job = await jobOfUpload(this.key).catch(() => null);
-      if (job && !isFinal(job) && !signal.aborted) this.#become(this.state, { job });
+      if (job && job.status !== "interrupted" && !signal.aborted) this.#become(this.state, { job });
     }
   }
 

@@ -1,0 +1,183 @@
+"""The page in a real browser: from the login to a downloaded transcript."""
+
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from tests.speech import recording, word_error_rate
+from tests.stack_thread import StackThread
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+MOST_WORD_ERRORS = 0.1
+TRANSCRIBED_MS = 90_000
+HOTWORDS = "[name=hotword_method][value={}]"
+
+
+@pytest.fixture
+async def browser() -> AsyncIterator[Browser]:
+    """The system's Chromium, or the one that Playwright brings."""
+    async with async_playwright() as playwright:
+        found = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def page(browser: Browser, stack: StackThread) -> AsyncIterator[Page]:
+    """The page, logged in; fails a test that leaves complaints on the browser's console."""
+    complaints: list[str] = []
+    context = await browser.new_context(base_url=stack.url, locale="en-GB")
+    page = await context.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    await log_in(page, stack.username, stack.password)
+    yield page
+    await context.close()
+    assert complaints == []
+
+
+async def log_in(page: Page, username: str, password: str) -> None:
+    await page.goto("/")
+    await expect(page).to_have_url("/login")
+    await page.get_by_label("User name").fill(username)
+    await page.get_by_label("Password").fill(password)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def choose(page: Page, *paths: Path) -> None:
+    await page.locator("#file").set_input_files(paths)
+
+
+async def finished(page: Page) -> None:
+    await expect(page.locator(".job-status")).to_have_text("Done.", timeout=TRANSCRIBED_MS)
+
+
+async def test_a_wrong_password_is_answered_with_the_reason(browser: Browser, stack: StackThread) -> None:
+    page = await browser.new_page(base_url=stack.url, locale="en-GB")
+    await log_in(page, "nobody", "wrong")
+
+    await expect(page.get_by_role("alert")).to_contain_text("password")
+    await page.get_by_label("Language of this page").select_option("zh")
+    await expect(page.get_by_role("alert")).to_have_text("用户名或密码不正确。")
+
+
+async def test_from_a_chosen_file_to_its_downloaded_transcript(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "valley meeting.mp3"
+    spoken = recording(path, seconds=60, seed=21)
+    await expect(page.locator(".username")).to_have_text("admin")
+
+    await choose(page, path)
+    await expect(page.locator(".segment").first).to_be_visible(timeout=TRANSCRIBED_MS)
+    await finished(page)
+
+    read = " ".join(await page.locator(".segment .line-text").all_inner_texts())
+    assert word_error_rate(spoken, read) <= MOST_WORD_ERRORS
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="TXT").click()
+    file = await download.value
+    assert file.suggested_filename == "valley meeting.txt"
+    text = (await file.path()).read_text()
+    assert text.split() == read.split()
+
+    await page.reload()
+    await expect(page.locator(".job-name")).to_have_text(path.name)
+    await finished(page)
+
+
+async def test_words_come_in_order_with_times(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "long talk.ogg"
+    recording(path, seconds=120, seed=22)
+    await choose(page, path)
+    await finished(page)
+
+    shown = page.locator(".segment time")
+    times = [await time.get_attribute("datetime") for time in await shown.all()]
+    starts = [float((time or "").removeprefix("PT").removesuffix("S")) for time in times]
+    assert len(starts) > 3
+    assert starts == sorted(starts)
+
+
+async def test_hotwords_are_kept_as_chips(page: Page) -> None:
+    words = page.get_by_label("Add hotwords")
+    await words.fill("Katherine,")
+    await words.press_sequentially("Loire")
+    await words.press("Enter")
+    await page.get_by_text("How hotwords are used").click()
+    await page.locator(HOTWORDS.format("logit_bias")).check()
+    await page.get_by_label("Strength").fill("3")
+    await expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+
+    await page.reload()
+    await expect(page.locator(".chip")).to_have_text(["Katherine×", "Loire×"])
+    await expect(page.locator(HOTWORDS.format("logit_bias"))).to_be_checked()
+    await page.get_by_role("button", name="Remove Katherine").click()
+    await words.press("Backspace")
+    await expect(page.locator(".chip")).to_have_count(0)
+    await expect(page.get_by_text("Saved", exact=True)).to_be_visible()
+
+
+async def test_several_files_are_sent_one_after_the_other(page: Page, tmp_path: Path) -> None:
+    paths = [tmp_path / "first.mp3", tmp_path / "second.flac"]
+    for seed, path in enumerate(paths):
+        recording(path, count=4, seed=seed)
+    await choose(page, *paths)
+
+    for path in paths:
+        row = page.locator(".row", has_text=path.name)
+        await expect(row.locator(".row-state")).to_have_text("Done", timeout=TRANSCRIBED_MS)
+
+
+async def test_a_file_that_is_no_recording_gets_a_reason(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "letter.mp3"
+    path.write_bytes(b"Dear Sir or Madam, this is no recording.\n" * 500)
+    await choose(page, path)
+
+    status = page.locator(".job-status[data-tone=bad]")
+    await expect(status).to_contain_text("not a recording", timeout=TRANSCRIBED_MS)
+    await expect(page.locator(".action-retry")).to_be_hidden()
+
+
+async def test_a_recording_is_deleted_after_asking(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "to be erased.wav"
+    recording(path, count=2, seed=9)
+    await choose(page, path)
+    await finished(page)
+    row = page.locator(".row", has_text=path.name)
+
+    await page.get_by_role("button", name="Delete", exact=True).click()
+    await page.keyboard.press("Escape")
+    await expect(row).to_be_visible()
+    await page.get_by_role("button", name=f"Delete {path.name}").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(row).to_have_count(0)
+    await expect(page.get_by_text("Words appear here")).to_be_visible()
+
+
+async def test_the_language_is_switched_and_remembered(page: Page) -> None:
+    await page.get_by_label("Language of this page").select_option("zh")
+    await expect(page.get_by_role("heading", name="热词")).to_be_visible()
+    await page.reload()
+    await expect(page.locator("html")).to_have_attribute("lang", "zh-CN")
+    await expect(page.get_by_text("将录音拖放到这里")).to_be_visible()
+
+
+async def test_a_session_that_is_over_leads_to_the_login(browser: Browser, stack: StackThread) -> None:
+    page = await browser.new_page(base_url=stack.url, locale="en-GB")
+    await log_in(page, stack.username, stack.password)
+    await expect(page.locator(".username")).to_have_text(stack.username)
+    await page.get_by_role("link", name="Sign out").click()
+    await expect(page).to_have_url("/login")
+    await page.goto("/")
+    await expect(page).to_have_url("/login")
