@@ -26,7 +26,6 @@ class SpeechModel:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.enable_cpu_mem_arena = False
         self.session = onnxruntime.InferenceSession(
             str(_model_file()), sess_options=options, providers=["CPUExecutionProvider"]
         )
