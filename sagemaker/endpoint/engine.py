@@ -10,7 +10,7 @@ import torch
 from endpoint.alignment import token_times
 from endpoint.audio import Samples
 from endpoint.errors import BadInput, RequestAbandoned
-from endpoint.hotwords import Steering, report, steering
+from endpoint.hotwords import Steering, report, steering, without_prompt
 from endpoint.model import Abandoned, Decoded, Heard, WhisperModel
 from endpoint.transcript import Phrase, Reading, compression_ratio, phrases
 from services.contracts.hotwords import Hotwords
@@ -30,8 +30,8 @@ TAIL_SECONDS = 2.0
 """Sound this long after the last phrase is listened to again: models now and then stop in mid-window."""
 TAIL_LEVEL = 0.1
 """... unless it is this much quieter (20 dB) than the loudest of the chunk ..."""
-TAIL_NO_SPEECH_PROB = 0.3
-"""... or the model hears nobody there: text made up on silence would be worse than none."""
+SURE_SPEECH_PROB = 0.3
+"""... or the model hears nobody there: at most this no-speech probability counts as somebody speaking."""
 NO_SPEECH_PROB = 0.6
 NO_SPEECH_LOGPROB = -1.0
 """openai/whisper's pair: text is dropped where the model hears nobody and is unsure of what it wrote."""
@@ -84,6 +84,9 @@ class Engine:
             language = heard.language
             steered = self._steering(options.hotwords, language) if options.hotwords else steered
             decoded = self._decoded(heard, options, steered, abandoned)
+            if options.hotwords and steered.prompt and self._muted(heard, decoded):
+                steered = without_prompt(options.hotwords)
+                decoded = self._decoded(heard, options, steered, abandoned)
             passages.append(self._passage(heard, options, decoded, offset, len(rest) / SAMPLE_RATE))
             offset = passages[-1].stopped_at
         segments = tuple(segment for passage in passages for segment in passage.segments)
@@ -100,7 +103,7 @@ class Engine:
         return options.timestamps is Timestamps.WORD and bool(self._model.marks.alignment_heads)
 
     def _compiled(self, hotwords: Hotwords, language: str) -> Steering:
-        return steering(hotwords, language, self._model.tokenize)
+        return steering(hotwords, language, self._model.tokenize, self._model.marks.prompt_tokens)
 
     def _decoded(
         self, heard: Heard, options: InferenceOptions, steered: Steering, abandoned: Abandoned
@@ -112,6 +115,11 @@ class Engine:
         if abandoned():
             raise RequestAbandoned
         return decoded
+
+    def _muted(self, heard: Heard, decoded: Decoded) -> bool:
+        """Whether somebody speaks and nothing was written: long prompts of odd words can do that."""
+        wrote = any(token < self._model.marks.end_of_text for token in decoded.tokens)
+        return not wrote and heard.no_speech_prob <= SURE_SPEECH_PROB
 
     def _passage(
         self, heard: Heard, options: InferenceOptions, decoded: Decoded, offset: float, left: float
@@ -166,13 +174,14 @@ def _unread(reading: Reading, left: float) -> float | None:
     if stopped is not None and REREAD_SECONDS <= stopped <= left - REREAD_SECONDS:
         return stopped
     end = reading.phrases[-1].end
-    return end if REREAD_SECONDS <= end <= left - TAIL_SECONDS else None
+    worthwhile = REREAD_SECONDS if reading.strayed else TAIL_SECONDS
+    return end if REREAD_SECONDS <= end <= left - worthwhile else None
 
 
 def _spoken(heard: Heard, rest: Samples, audio: Samples) -> bool:
     """Whether a second window is worth its text."""
     audible = float(np.abs(rest).max()) >= TAIL_LEVEL * float(np.abs(audio).max())
-    return audible and heard.no_speech_prob <= TAIL_NO_SPEECH_PROB
+    return audible and heard.no_speech_prob <= SURE_SPEECH_PROB
 
 
 def _rounded(seconds: float) -> float:

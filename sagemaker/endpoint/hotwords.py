@@ -9,8 +9,6 @@ from endpoint.trie import Reward, Trie
 from services.contracts.hotwords import DroppedHotword, HotwordHit, HotwordMethod, Hotwords, HotwordsReport
 from services.contracts.inference import Segment
 
-PROMPT_TOKENS = 223
-"""Room for words in a Whisper prompt: half the decoder's 448 positions, less `<|startofprev|>`."""
 MAX_WORD_TOKENS = 32
 REPORTED = 20
 """Dropped words that a report lists by name."""
@@ -32,10 +30,10 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     dropped: tuple[DroppedHotword, ...] = ()
 
 
-def steering(hotwords: Hotwords, language: str, tokenize: Tokenize) -> Steering:
-    """Turn a validated list into prompt tokens or a trie."""
+def steering(hotwords: Hotwords, language: str, tokenize: Tokenize, room: int) -> Steering:
+    """Turn a validated list into a prompt of at most `room` tokens or into a trie."""
     if hotwords.method is HotwordMethod.PROMPT_INJECTION:
-        return _prompted(hotwords.words, language, tokenize)
+        return _prompted(hotwords.words, language, tokenize, room)
     return _biased(hotwords, tokenize)
 
 
@@ -73,22 +71,33 @@ def _spaced(character: str) -> bool:
     return character.isalnum() and ord(character) < FIRST_CJK
 
 
-def _prompted(words: Sequence[str], language: str, tokenize: Tokenize) -> Steering:
+def without_prompt(hotwords: Hotwords) -> Steering:
+    """For a chunk that gave no text with its prompt, though someone speaks in it."""
+    reason = "the model wrote nothing with these words in its prompt"
+    return Steering(dropped=_named(hotwords.words, reason))
+
+
+def _prompted(words: Sequence[str], language: str, tokenize: Tokenize, room: int) -> Steering:
     """Whole words in the order given, until the room is used up: users put what matters first."""
     comma, stop = ("、", "。") if language in ("zh", "ja", "yue") else (",", ".")
     [ending] = tokenize([stop])
     tokens: list[int] = []
-    for position, word in enumerate(words):
-        [piece] = tokenize([(comma if position else "") + _lead(comma) + word])
-        if len(tokens) + len(piece) + len(ending) > PROMPT_TOKENS:
-            dropped = [DroppedHotword(word=late, reason="no room in the prompt") for late in words[position:]]
-            return Steering(
-                prompt=(*tokens, *ending) if tokens else (),
-                applied=position,
-                dropped=tuple(dropped[:REPORTED]),
-            )
+    applied = 0
+    for word in words:
+        [piece] = tokenize([(comma if applied else "") + _lead(comma) + word])
+        if len(tokens) + len(piece) + len(ending) > room:
+            break
         tokens += piece
-    return Steering(prompt=(*tokens, *ending) if tokens else (), applied=len(words))
+        applied += 1
+    return Steering(
+        prompt=(*tokens, *ending) if tokens else (),
+        applied=applied,
+        dropped=_named(words[applied:], "no room in the prompt"),
+    )
+
+
+def _named(words: Sequence[str], reason: str) -> tuple[DroppedHotword, ...]:
+    return tuple(DroppedHotword(word=word, reason=reason) for word in words[:REPORTED])
 
 
 def _lead(comma: str) -> str:
@@ -108,12 +117,10 @@ def _biased(hotwords: Hotwords, tokenize: Tokenize) -> Steering:
             sequences.append((tuple(tokens), hotwords.boost_factor * share))
         else:
             long[word] = None
-    reason = f"longer than {MAX_WORD_TOKENS} tokens"
-    dropped = [DroppedHotword(word=word, reason=reason) for word in long]
     return Steering(
         trie=Trie(sequences) if sequences else None,
-        applied=len(hotwords.words) - len(dropped),
-        dropped=tuple(dropped[:REPORTED]),
+        applied=len(hotwords.words) - len(long),
+        dropped=_named(tuple(long), f"longer than {MAX_WORD_TOKENS} tokens"),
     )
 
 

@@ -3,6 +3,9 @@
 import msgspec
 from transformers import GenerationConfig
 
+PROMPT_TOKENS = 223
+"""Room for words in a Whisper prompt: half the decoder's 448 positions, less `<|startofprev|>`."""
+
 
 class Marks(msgspec.Struct, frozen=True, kw_only=True):
     """Special tokens by meaning."""
@@ -18,6 +21,8 @@ class Marks(msgspec.Struct, frozen=True, kw_only=True):
     languages: dict[str, int]
     """By ISO code; empty for English-only models, which have no such tokens."""
     tasks: dict[str, int]
+    prompt_tokens: int
+    """Longest prompt it bears: `max_prompt_tokens` in its config (our own key) or `PROMPT_TOKENS`."""
     alignment_heads: list[tuple[int, int]]
     """(layer, head) pairs that look at the sound of the token they write; may be unknown."""
 
@@ -35,6 +40,7 @@ def marks(config: GenerationConfig) -> Marks:
         no_speech=no_timestamps - 1,
         first_timestamp=no_timestamps + 1,
         languages={token.strip("<|>"): number for token, number in languages.items()},
+        prompt_tokens=facts.get("max_prompt_tokens", PROMPT_TOKENS),
         tasks=facts.get("task_to_id") or {},
         alignment_heads=[(layer, head) for layer, head in facts.get("alignment_heads") or []],
     )

@@ -29,6 +29,8 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     phrases: tuple[Phrase, ...]
     stopped_at: float | None = None
     """Start (s) of a phrase the model left open: the window has to be read again from there."""
+    strayed: bool = False
+    """Whether phrases were given times after the window's end. They are left out: text without a place."""
 
 
 def phrases(tokens: Sequence[int], first_timestamp: int, end_of_text: int, seconds: float) -> Reading:
@@ -54,16 +56,12 @@ def phrases(tokens: Sequence[int], first_timestamp: int, end_of_text: int, secon
     if text:
         found.append(Phrase(start=start, end=seconds, first=first, tokens=tuple(text)))
         open_start = start
-    return Reading(phrases=_clipped(found, seconds), stopped_at=open_start)
-
-
-def _clipped(found: Sequence[Phrase], seconds: float) -> tuple[Phrase, ...]:
-    """Without phrases that begin in the padding after the audio: nothing was said there."""
-    return tuple(
+    clipped = tuple(
         msgspec.structs.replace(phrase, end=max(phrase.start, min(phrase.end, seconds)))
         for phrase in found
         if phrase.start < seconds
     )
+    return Reading(phrases=clipped, stopped_at=open_start, strayed=len(clipped) < len(found))
 
 
 def compression_ratio(text: str) -> float:
