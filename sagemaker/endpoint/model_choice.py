@@ -28,10 +28,10 @@ class ModelChoice(msgspec.Struct, frozen=True):
     """Never ask the hub: the files are here."""
 
 
-def chosen(wanted: str) -> ModelChoice:
-    """Resolve the setting. `auto` may take `HUB_SECONDS`."""
+def chosen(wanted: str, *, hub: str = constants.ENDPOINT, seconds: float = HUB_SECONDS) -> ModelChoice:
+    """Resolve the setting. With `auto` the `hub` gets `seconds` to answer."""
     if wanted == AUTO:
-        return _automatic()
+        return _automatic(hub, seconds)
     if Path(wanted).is_dir():
         path = Path(wanted).resolve()
         return ModelChoice(str(path), path.name, bundled=path == BUNDLED.resolve())
@@ -41,7 +41,7 @@ def chosen(wanted: str) -> ModelChoice:
 def bundled(reason: str) -> ModelChoice:
     """The test model, with a warning nobody can overlook: it knows some 300 words."""
     log.warning(
-        "USING_THE_BUNDLED_TEST_MODEL",
+        "bundled_test_model_in_use",
         model=BUNDLED.name,
         reason=reason,
         effect="it understands the sentences of its VOCABULARY.md and no real recordings",
@@ -50,13 +50,11 @@ def bundled(reason: str) -> ModelChoice:
     return ModelChoice(str(BUNDLED), BUNDLED.name, bundled=True)
 
 
-def _automatic() -> ModelChoice:
+def _automatic(hub: str, seconds: float) -> ModelChoice:
     choice = _of_hub(HUB_MODEL)
-    if choice.local_only or answers(
-        f"{constants.ENDPOINT}/{HUB_MODEL}/resolve/main/config.json", HUB_SECONDS
-    ):
+    if choice.local_only or answers(f"{hub}/{HUB_MODEL}/resolve/main/config.json", seconds):
         return choice
-    return bundled(f"{constants.ENDPOINT} gave no first byte within {HUB_SECONDS:g} s")
+    return bundled(f"{hub} gave no first byte within {seconds:g} s")
 
 
 def _of_hub(repository: str) -> ModelChoice:
