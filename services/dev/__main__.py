@@ -58,8 +58,17 @@ async def _run(options: StackOptions) -> None:
     main_task = asyncio.current_task()
     assert main_task is not None  # noqa: S101  # a coroutine that runs has its task
     loop = asyncio.get_running_loop()
+    stopping = False
+
+    def stop() -> None:
+        nonlocal stopping
+        if not stopping:  # a second Ctrl-C must not break the first one's orderly end
+            stopping = True
+            show("stack", "stopping")
+            main_task.cancel()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, main_task.cancel)
+        loop.add_signal_handler(number, stop)
     with contextlib.suppress(asyncio.CancelledError):
         async with local_stack(options, announce) as stack:
             _greet(stack, options.port)
