@@ -33,8 +33,9 @@ class DecodeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     duration_seconds: float = 86_400.0
     """Longest recording, in seconds of sound."""
-    memory_bytes: int = 512 * MIB
-    """Address space of the decoder; it normally takes 66 MB, and 135 MB for a 10-hour M4A."""
+    memory_bytes: int = 640 * MIB
+    """Address space of the decoder. The index of a 24-hour M4A needs more than 512 MiB of it, and 264 MB of
+    memory; other recordings take 66 MB."""
     cpu_seconds: int = 3_600
     """Processor time of the decoder; 10 hours of MP3 take about 55."""
     stall_seconds: float = 60.0

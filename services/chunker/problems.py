@@ -93,8 +93,8 @@ def stopped(samples: int) -> Problem:
     """The decoder was ended by the system, for it used more than `DecodeLimits` allows."""
     return Problem(
         code="decoder_stopped",
-        message=f"Decoding was stopped at {clock(samples / SAMPLE_RATE)}: it took more processor time "
-        "than a recording may. Convert the file to MP3, M4A or FLAC and send that for the rest.",
+        message=f"Decoding was stopped at {clock(samples / SAMPLE_RATE)}: it took more memory or "
+        "processor time than a recording may. Convert the file to MP3 and send that for the rest.",
     )
 
 

@@ -35,6 +35,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     unlisted_codecs: frozenset[str]
     ends_early: bool
     index_missing: bool
+    out_of_memory: bool
 
 
 def report(log: str) -> Report:
@@ -50,6 +51,7 @@ def report(log: str) -> Report:
         unlisted_codecs=frozenset(_UNLISTED_CODEC.findall(log)),
         ends_early=bool(_ENDS_EARLY.search(log) or (container == "aac" and _PARTIAL_PACKET.search(log))),
         index_missing="moov atom not found" in log,
+        out_of_memory="Cannot add index entry" in log or "Cannot allocate memory" in log,
     )
 
 
@@ -71,7 +73,7 @@ def with_sound(said: Report, promise: Promise, samples: int, exit_code: int) -> 
 
     Not every format can tell: an Ogg file that was cut off looks like one that ends there.
     """
-    if exit_code < 0:
+    if exit_code < 0 or said.out_of_memory:
         return problems.stopped(samples)
     promised = promise.seconds()
     if promised is None and said.container == "flac":

@@ -251,7 +251,7 @@ async def test_a_slow_upload_is_not_a_standstill(speech: dict[str, bytes], spool
 async def test_the_decoder_runs_under_limits() -> None:
     async with ffmpeg(None, LIMITS) as child:
         pid = child.process.pid
-        assert resource.prlimit(pid, resource.RLIMIT_AS) == (512 * MIB, 512 * MIB)
+        assert resource.prlimit(pid, resource.RLIMIT_AS) == (640 * MIB, 640 * MIB)
         assert resource.prlimit(pid, resource.RLIMIT_FSIZE) == (0, 0)
         assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
         assert resource.prlimit(pid, resource.RLIMIT_NOFILE) == (32, 32)
@@ -284,7 +284,7 @@ async def test_small_files_that_ask_for_much_memory_are_refused(spool: Spool, bo
     async with asyncio.timeout(20):
         await refused(files[bomb], spool)
     kilobytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    assert kilobytes < 512 * 1024
+    assert kilobytes < 640 * 1024
 
 
 def wav(*, rate: int, channels: int, data: bytes) -> bytes:

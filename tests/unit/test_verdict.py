@@ -84,6 +84,17 @@ def test_a_whole_file_has_no_problem(said: str) -> None:
     assert with_sound(report(said), Promise(), 125 * SECOND, 0) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "exit_code"),
+    [("", -9), ("[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55] Cannot add index entry\n", 0)],
+)
+def test_a_decoder_that_hit_its_limits_was_stopped(said: str, exit_code: int) -> None:
+    """Without room for its index a long M4A would end early, and look well."""
+    problem = with_sound(report(log() + said), Promise(), 125 * SECOND, exit_code)
+    assert problem is not None
+    assert problem.code == "decoder_stopped"
+
+
 def test_another_end_than_the_files_own_is_damage() -> None:
     problem = with_sound(report(log()), Promise(), 125 * SECOND, 69)
     assert problem is not None
