@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import msgspec
+import pytest_asyncio
 
 from services.auth.secrets import CURRENT, Secrets, open_secrets
 from services.common.bus import Bus
 from services.contracts import topology
 from services.contracts.claims import AuthReply, AuthRequest
+from services.dev.moto_server import moto_server
 from services.dev.processes import child, free_port
 
 REGION = "cn-northwest-1"
@@ -46,6 +48,13 @@ class Aws(msgspec.Struct, frozen=True):
         """Give that secret a new current version."""
         async with self.secrets() as secrets:
             await secrets.put(self.accounts, text, CURRENT)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def secrets_url() -> AsyncIterator[str]:
+    """Where moto's server answers; it is shared, so that each test names secrets of its own."""
+    async with moto_server() as url:
+        yield url
 
 
 def auth_environ(nats_url: str, aws: Aws, settings: Mapping[str, str]) -> dict[str, str]:

@@ -43,36 +43,43 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
             keep_seconds=settings.secret_cache_seconds,
             retry_seconds=settings.secret_refresh_seconds,
         )
-        if not await lifecycle.unless_stopped(_prepared(store, keys)):
-            return
-        accounts = Accounts(
-            secrets,
-            settings.secret_name,
-            cache_seconds=settings.secret_cache_seconds,
-            refresh_seconds=settings.secret_refresh_seconds,
-            outage_seconds=settings.secret_outage_seconds,
-        )
+        await _prepared(store, keys)
+        accounts = _accounts(secrets, settings)
         await accounts.warm()
         sessions = Sessions(bus, longest_seconds=settings.refresh_token_seconds)
         passwords = Passwords(threads=settings.hash_threads, queue=settings.hash_queue)
-        service = AuthService(
-            accounts=accounts,
-            passwords=passwords,
-            issuer=Issuer(
-                keys,
-                access_seconds=settings.access_token_seconds,
-                refresh_seconds=settings.refresh_token_seconds,
-            ),
-            keys=keys,
-            sessions=sessions,
-            throttle=Throttle(),
-        )
         try:
-            await lifecycle.work(
-                Responder(bus, service).run, lambda stop: sessions.sweep(stop, settings.purge_seconds)
+            service = AuthService(
+                accounts=accounts,
+                passwords=passwords,
+                issuer=_issuer(keys, settings),
+                keys=keys,
+                sessions=sessions,
+                throttle=Throttle(),
             )
+            responder = Responder(bus, service)
+            await responder.subscribe()
+            await lifecycle.work(responder.run, lambda stop: sessions.sweep(stop, settings.purge_seconds))
         finally:
             passwords.close()
+
+
+def _accounts(secrets: Secrets, settings: Settings) -> Accounts:
+    return Accounts(
+        secrets,
+        settings.secret_name,
+        cache_seconds=settings.secret_cache_seconds,
+        refresh_seconds=settings.secret_refresh_seconds,
+        outage_seconds=settings.secret_outage_seconds,
+    )
+
+
+def _issuer(keys: Cached[KeySet], settings: Settings) -> Issuer:
+    return Issuer(
+        keys,
+        access_seconds=settings.access_token_seconds,
+        refresh_seconds=settings.refresh_token_seconds,
+    )
 
 
 async def _prepared(store: KeyStore, keys: Cached[KeySet]) -> None:

@@ -15,6 +15,8 @@ from services.common.errors import Permanent, ServiceError, Transient
 
 log = structlog.get_logger()
 
+MAX_USER_CHARACTERS = 256
+
 READS = Counter("whisper_auth_account_reads_total", "Reads of the accounts' secret", ["outcome"])
 LAST_READ = Gauge("whisper_auth_accounts_read_timestamp_seconds", "When the accounts in use were read")
 
@@ -58,8 +60,10 @@ def parse(text: str) -> dict[str, Account]:
 
 
 def _account(user: str, value: object) -> Account:
-    if not user:
-        raise MalformedAccounts("a user has an empty name")
+    if not 1 <= len(user) <= MAX_USER_CHARACTERS or not user.isprintable():
+        raise MalformedAccounts(
+            f"user name {user[:40]!r} must have 1 to {MAX_USER_CHARACTERS} printable characters"
+        )
     if isinstance(value, str):
         if not value:
             raise MalformedAccounts(f"user {user!r} has an empty password")

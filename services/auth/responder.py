@@ -7,6 +7,7 @@ import msgspec
 import nats.errors
 import structlog
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from services.auth.service import AuthService
 from services.common.bus import Bus
@@ -26,23 +27,32 @@ class Responder:
     def __init__(self, bus: Bus, service: AuthService) -> None:
         self._bus = bus
         self._service = service
+        self._group: asyncio.Future[asyncio.TaskGroup] = asyncio.get_running_loop().create_future()
+        self._subscription: Subscription | None = None
         self._in_hand = 0
+
+    async def subscribe(self) -> None:
+        """Take part from now on; answers follow once `run` is under way. A process is not ready before."""
+        client = self._bus.client
+        self._subscription = await client.subscribe(AUTH_REQUESTS, queue=AUTH_QUEUE, cb=self._take)
+        await client.flush()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until `stop`, then finish what is in hand."""
         async with asyncio.TaskGroup() as group:
-
-            async def take(message: Msg) -> None:
-                if self._in_hand >= MAX_IN_HAND:
-                    await _respond(message, _busy())
-                    return
-                self._in_hand += 1
-                group.create_task(self._settle(message))
-
-            subscription = await self._bus.client.subscribe(AUTH_REQUESTS, queue=AUTH_QUEUE, cb=take)
+            self._group.set_result(group)
             await stop.wait()
-            with contextlib.suppress(nats.errors.Error):
-                await subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it so
+            if self._subscription is not None:
+                with contextlib.suppress(nats.errors.Error):
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it so
+
+    async def _take(self, message: Msg) -> None:
+        group = await asyncio.shield(self._group)
+        if self._in_hand >= MAX_IN_HAND:
+            await _respond(message, _busy())
+            return
+        self._in_hand += 1
+        group.create_task(self._settle(message))
 
     async def _settle(self, message: Msg) -> None:
         try:

@@ -6,7 +6,7 @@ import time
 import structlog
 from prometheus_client import Counter, Histogram
 
-from services.auth.accounts import Account, Accounts, AccountsUnavailable
+from services.auth.accounts import MAX_USER_CHARACTERS, Account, Accounts, AccountsUnavailable
 from services.auth.keys import KeySet
 from services.auth.passwords import Passwords
 from services.auth.sessions import Sessions
@@ -31,8 +31,6 @@ from services.contracts.claims import (
 )
 
 log = structlog.get_logger()
-
-MAX_USER_CHARACTERS = 256
 
 REQUESTS = Counter("whisper_auth_requests_total", "Requests answered", ["request", "outcome"])
 SECONDS = Histogram("whisper_auth_request_seconds", "Time to answer a request", ["request"])

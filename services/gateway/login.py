@@ -177,7 +177,7 @@ async def _body(request: web.Request, kind: type[B]) -> B:
         return msgspec.json.decode(data, type=kind)
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
-    except msgspec.DecodeError as error:
+    except ValueError as error:  # not JSON of this shape, or not UTF-8
         fields = " and ".join(kind.__struct_fields__)
         raise InvalidRequest(f"send a JSON object with {fields}: {error}") from None
 
@@ -185,14 +185,13 @@ async def _body(request: web.Request, kind: type[B]) -> B:
 async def _form(request: web.Request) -> Credentials:
     try:
         form = await request.clone(client_max_size=MAX_BODY_BYTES).post()
+        return msgspec.convert(
+            {"username": form.get("username"), "password": form.get("password")}, Credentials
+        )
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
-    except ValueError:
-        raise InvalidRequest("the form cannot be read") from None
-    username, password = form.get("username"), form.get("password")
-    if not isinstance(username, str) or not isinstance(password, str):
-        raise InvalidRequest("the form needs a username and a password")
-    return Credentials(username, password)
+    except (ValueError, LookupError):  # fields are missing, or not in the character set they claim
+        raise InvalidRequest("the form needs a username and a password") from None
 
 
 def _too_large() -> TooLarge:

@@ -1,5 +1,6 @@
 """Fixtures of the integration tests."""
 
+from tests.auth_process import secrets_url
 from tests.gateways import gateway, start_gateway
 
-__all__ = ["gateway", "start_gateway"]
+__all__ = ["gateway", "secrets_url", "start_gateway"]

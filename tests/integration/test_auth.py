@@ -294,3 +294,14 @@ async def test_hash_password_prints_what_the_secret_takes(broker: NatsServer, bu
 
     async with auth_process(broker.url, aws):
         assert isinstance(await ask(bus, login("dan", "typed secret")), Tokens)
+
+
+async def test_a_stopping_process_answers_what_it_holds(broker: NatsServer, bus: Bus, aws: Aws) -> None:
+    async with auth_process(broker.url, aws) as process:
+        asked = [asyncio.ensure_future(ask(bus, login())) for _ in range(8)]
+        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+
+        process.terminate()
+
+        assert all(isinstance(reply, Tokens) for reply in await asyncio.gather(*asked))
+        assert await asyncio.wait_for(process.wait(), 10) == 0

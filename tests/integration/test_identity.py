@@ -194,6 +194,10 @@ async def test_a_failed_form_shows_the_reason(browser: Browser) -> None:
         assert '<p class="error" role="alert"' in page
         assert not browser.cookies
 
+    headers = {"Content-Type": "application/x-www-form-urlencoded; charset=no-such-charset"}
+    status, _headers, page = await browser.ask("POST", "/login", data=b"username=ann", headers=headers)
+    assert (status, 'data-code="invalid_request"' in page) == (200, True)
+
     for _guess in range(6):
         status, headers, page = await browser.ask(
             "POST", "/login", data={"username": "ann", "password": "wrong"}
@@ -206,7 +210,7 @@ async def test_a_failed_form_shows_the_reason(browser: Browser) -> None:
 async def test_failed_json_logins_say_why(browser: Browser) -> None:
     wrong = await browser.json("POST", "/login", 401, json={"username": "ann", "password": "x"})
     assert wrong["error"] == {"code": "unauthorized", "message": "wrong user name or password"}
-    for body in (b"", b"{", b"[]", b'{"username": "ann"}', b'{"username": 1, "password": "x"}'):
+    for body in (b"", b"{", b"[]", b'{"username": "ann"}', b'{"username": 1, "password": "x"}', b'{"\xff'):
         headers = {"Content-Type": "application/json"}
         refused = await browser.json("POST", "/login", 400, data=body, headers=headers)
         assert refused["error"]["code"] == "invalid_request"

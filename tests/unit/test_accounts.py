@@ -44,6 +44,8 @@ def test_hashes_and_roles_are_accepted() -> None:
         "{}",
         '"admin"',
         '{"": "s3cret"}',
+        '{"two\\nlines": "s3cret"}',
+        json.dumps({"u" * 257: "s3cret"}),
         '{"admin": ""}',
         '{"admin": 12345}',
         '{"admin": null}',
