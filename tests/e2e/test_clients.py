@@ -4,9 +4,11 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from tests.e2e.cutting_proxy import cutting_proxy
 from tests.speech import recording, word_error_rate
 from tests.stack_thread import StackThread
 
@@ -60,6 +62,23 @@ async def test_the_client_writes_subtitles_to_its_output(stack: StackThread, tal
     code, out, err = await run(stack, "-m", "client", str(talk[0]), "--format", "srt", "--output", "-")
     assert code == 0, err
     assert out.startswith("1\n00:00:0")
+
+
+async def test_the_client_gets_through_a_network_that_cuts_connections(
+    stack: StackThread, talk: tuple[Path, str], tmp_path: Path
+) -> None:
+    """The first upload breaks after 300 kB, the next one after 600 kB; then event streams break."""
+    path, words = tmp_path / "talk.mp3", talk[1]
+    path.write_bytes(talk[0].read_bytes())
+    url = urlsplit(stack.url)
+    assert url.hostname
+    assert url.port
+    async with cutting_proxy(url.hostname, url.port, cuts=(300_000, 600_000, 3_000, 3_000)) as proxy:
+        code, _, err = await run(stack, "-m", "client", str(path), WHISPER_API_URL=proxy.url)
+    assert code == 0, err
+    assert err.count("broke off") >= 2
+    assert proxy.cut >= 3
+    assert word_error_rate(words, path.with_name("talk_transcript.txt").read_text()) < 0.2
 
 
 async def test_the_client_passes_the_servers_refusal_on(stack: StackThread, tmp_path: Path) -> None:
