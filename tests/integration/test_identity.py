@@ -67,6 +67,10 @@ class Browser:
         assert got == status, body
         return json.loads(body)
 
+    def stream(self, path: str, bearer: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """An open response."""
+        return self._session.get(self.url + path, headers={"Authorization": f"Bearer {bearer}"})
+
     async def until(self, status: int, method: str, path: str, bearer: str, *, seconds: float) -> None:
         """Ask again and again until the answer has this status."""
         async with asyncio.timeout(seconds):
@@ -270,17 +274,42 @@ async def test_a_logout_reaches_every_gateway_within_a_second(
         await other.until(401, "GET", "/v1/me", tokens["access_token"], seconds=1)
 
 
-async def test_a_logout_missed_while_nats_was_away_is_learned(browser: Browser, broker: NatsServer) -> None:
-    """The broker is killed right after the logout was stored; the other gateway lists what it missed."""
-    tokens, other = await browser.log_in(), await browser.log_in()
-    await browser.ask("POST", "/v1/auth/logout", bearer=tokens["access_token"])
-    await broker.kill()
-    await browser.json("GET", "/v1/me", 401, bearer=tokens["access_token"])
-    await browser.json("GET", "/v1/me", bearer=other["access_token"])
-    await broker.start()
+async def test_sessions_outlive_a_crash_of_the_broker_and_so_do_logouts(
+    browser: Browser, start_gateway: StartGateway, broker: NatsServer
+) -> None:
+    ended, kept = await browser.log_in(), await browser.log_in()
+    async with start_gateway() as other:
+        await other.json("GET", "/v1/me", bearer=kept["access_token"])
+        await browser.ask("POST", "/v1/auth/logout", bearer=ended["access_token"])
+        await broker.kill()
+        await browser.json("GET", "/v1/me", 401, bearer=ended["access_token"])
+        await other.json("GET", "/v1/me", bearer=kept["access_token"])
+        await broker.start()
 
-    await browser.until(204, "POST", "/v1/auth/logout", other["access_token"], seconds=30)
-    await browser.json("GET", "/v1/me", 401, bearer=other["access_token"])
+        await browser.until(204, "POST", "/v1/auth/logout", kept["access_token"], seconds=30)
+
+        await other.until(401, "GET", "/v1/me", kept["access_token"], seconds=10)
+        await other.json("GET", "/v1/me", 401, bearer=ended["access_token"])
+
+
+async def test_an_open_event_stream_ends_with_its_session(browser: Browser) -> None:
+    tokens, others = await browser.log_in(), await browser.log_in()
+    headers = {"Content-Type": "audio/wav"}
+    job = await browser.json(
+        "POST", "/v1/jobs", 201, bearer=tokens["access_token"], data=b"RIFF" * 64, headers=headers
+    )
+    async with (
+        browser.stream(job["links"]["events"], tokens["access_token"]) as ours,
+        browser.stream(job["links"]["events"], others["access_token"]) as theirs,
+    ):
+        assert await ours.content.readline()
+        assert await theirs.content.readline()
+
+        await browser.ask("POST", "/v1/auth/logout", bearer=tokens["access_token"])
+
+        async with asyncio.timeout(2):
+            await ours.content.read()
+        assert not theirs.content.at_eof()
 
 
 async def test_rotations_reject_no_session(browser: Browser, aws: Aws) -> None:
