@@ -18,6 +18,9 @@ from services.common.settings import ServiceSettings, load
 
 log = structlog.get_logger()
 
+READ_BUFFER_BYTES = 64 * 1024
+"""aiohttp holds up to twice as much of every body that arrives faster than it is read."""
+
 Worker = Callable[[asyncio.Event], Coroutine[object, object, None]]
 """Works until the event is set, finishes what it holds, and returns."""
 
@@ -123,7 +126,9 @@ async def site(
     app: web.Application, host: str, port: int, *, shutdown_seconds: float = 5.0
 ) -> AsyncIterator[None]:
     """Serve `app` while the context is open."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_seconds)
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=shutdown_seconds, read_bufsize=READ_BUFFER_BYTES
+    )
     try:
         await runner.setup()
         await web.TCPSite(runner, host, port, reuse_address=True).start()
@@ -156,4 +161,5 @@ async def _readyz(request: web.Request) -> web.Response:
 
 
 async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+    body = await asyncio.to_thread(generate_latest)  # it reads files of /proc
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -13,11 +13,11 @@ import pytest
 import soundfile
 from aiohttp.test_utils import TestClient, TestServer
 from blockbuster import blockbuster_ctx
+
 from endpoint.audio import Samples
 from endpoint.errors import RequestAbandoned
 from endpoint.scheduler import Scheduler
 from endpoint.server import create_app
-
 from services.contracts.inference import MAX_BODY_BYTES, SAMPLE_RATE, InferenceOptions, InferenceResult
 
 Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+
 from endpoint.hotwords import (
     MAX_WORD_TOKENS,
     REPORTED,
@@ -12,7 +13,6 @@ from endpoint.hotwords import (
     spellings,
     steering,
 )
-
 from services.contracts.hotwords import HotwordHit, HotwordMethod, validated
 from services.contracts.inference import Segment
 

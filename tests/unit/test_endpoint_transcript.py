@@ -1,6 +1,7 @@
 """How the model's tokens become phrases with times."""
 
 import pytest
+
 from endpoint.transcript import Reading, compression_ratio, phrases
 
 END = 100

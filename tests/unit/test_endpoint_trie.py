@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from endpoint.trie import REWARDED_TOKENS, ROOT, Trie
 
 BONUS = 1.5
