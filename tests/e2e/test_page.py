@@ -21,6 +21,7 @@ ARGUMENTS = (
 )
 MOST_WORD_ERRORS = 0.1
 TRANSCRIBED_MS = 90_000
+SLOW_UPLOAD = {"uploadThroughput": 200_000, "downloadThroughput": -1}
 HOTWORDS = "[name=hotword_method][value={}]"
 
 
@@ -114,7 +115,7 @@ async def test_hotwords_are_kept_as_chips(page: Page) -> None:
     await words.fill("Katherine,")
     await words.press_sequentially("Loire")
     await words.press("Enter")
-    await page.get_by_text("How hotwords are used").click()
+    await page.locator("summary").click()
     await page.locator(HOTWORDS.format("logit_bias")).check()
     await page.get_by_label("Strength").fill("3")
     await expect(page.get_by_text("Saved", exact=True)).to_be_visible()
@@ -181,3 +182,19 @@ async def test_a_session_that_is_over_leads_to_the_login(browser: Browser, stack
     await expect(page).to_have_url("/login")
     await page.goto("/")
     await expect(page).to_have_url("/login")
+
+
+async def test_words_appear_before_the_upload_is_done(page: Page, tmp_path: Path) -> None:
+    path = tmp_path / "over a slow line.wav"
+    recording(path, seconds=90, seed=23)
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("Network.emulateNetworkConditions", {**SLOW_UPLOAD, "offline": False, "latency": 0})
+    await choose(page, path)
+
+    await expect(page.locator(".segment").first).to_be_visible(timeout=TRANSCRIBED_MS)
+    await expect(page.locator(".job-status")).to_have_text("Uploading. Words appear as they are recognised.")
+    await expect(page.get_by_role("progressbar", name="Upload")).to_be_visible()
+    await page.locator(".action-erase").click()
+    await page.get_by_role("button", name="Stop, keep the text").click()
+    await expect(page.locator(".job-status")).to_contain_text("is kept")
+    await expect(page.get_by_role("button", name="Try again")).to_be_visible()

@@ -87,8 +87,10 @@ class Page {
       this.#complain({ code: "not_found" });
     }
     if (recording === this.pane.recording && recording) return;
+    const chosen = document.activeElement?.classList.contains("row-link");
     this.recordings.select(recording);
     this.pane.open(recording);
+    if (recording && chosen) this.pane.root.focus({ preventScroll: true });
     if (recording && matchMedia(NARROW).matches) this.pane.root.scrollIntoView();
   }
 

@@ -18,6 +18,7 @@ export class Chips {
     input.addEventListener("paste", (event) => this.#pasted(event));
     input.addEventListener("blur", () => this.commit());
     list.addEventListener("click", (event) => this.#clicked(event));
+    list.addEventListener("keydown", (event) => this.#walk(event));
     box.addEventListener("click", (event) => event.target === box && input.focus());
   }
 
@@ -55,18 +56,25 @@ export class Chips {
   #add(word) {
     if (this.#words.has(word)) return;
     const cross = element("span", { class: "chip-cross", "aria-hidden": "true" }, "×");
-    const button = element("button", { type: "button", class: "chip" }, word, cross);
+    const button = element("button", { type: "button", class: "chip", tabindex: -1 }, word, cross);
     say(button, "hotwords.remove", { word }, "aria-label");
     const item = element("li", {}, button);
     item.dataset.word = word;
     this.#words.set(word, item);
     this.list.append(item);
+    this.#markTabStop();
+  }
+
+  /** Of thousands of chips only the first is a tab stop; arrows lead to the others. */
+  #markTabStop() {
+    if (this.list.firstElementChild) this.list.firstElementChild.firstElementChild.tabIndex = 0;
   }
 
   #remove(item) {
     const neighbour = item.nextElementSibling ?? item.previousElementSibling;
     this.#words.delete(item.dataset.word);
     item.remove();
+    this.#markTabStop();
     this.#tell(null);
     this.onChange();
     return neighbour;
@@ -77,8 +85,9 @@ export class Chips {
     if (event.key === "Enter") {
       event.preventDefault();
       this.commit();
-    } else if (event.key === "Backspace" && !this.input.value && this.list.lastElementChild) {
-      this.#remove(this.list.lastElementChild);
+    } else if (this.input.selectionEnd === 0 && this.list.lastElementChild) {
+      if (event.key === "Backspace") this.#remove(this.list.lastElementChild);
+      if (event.key === "ArrowLeft") focusOn(this.list.lastElementChild, this.input);
     }
   }
 
@@ -95,9 +104,18 @@ export class Chips {
 
   #clicked(event) {
     const item = event.target.closest("li");
-    if (!item) return;
-    const neighbour = this.#remove(item);
-    (neighbour?.firstElementChild ?? this.input).focus();
+    if (item) focusOn(this.#remove(item), this.input);
+  }
+
+  #walk(event) {
+    const item = event.target.closest("li");
+    if (event.key === "ArrowLeft") focusOn(item.previousElementSibling, event.target);
+    else if (event.key === "ArrowRight") focusOn(item.nextElementSibling, this.input);
+    else if (event.key === "Home") focusOn(this.list.firstElementChild, event.target);
+    else if (event.key === "End") focusOn(this.list.lastElementChild, event.target);
+    else if (["Delete", "Backspace"].includes(event.key)) focusOn(this.#remove(item), this.input);
+    else return;
+    event.preventDefault();
   }
 
   #tell(key, values) {
@@ -105,6 +123,9 @@ export class Chips {
     if (key) say(this.message, key, values);
   }
 }
+
+/** Focus the chip in `item`, or `other` where there is none. */
+const focusOn = (item, other) => (item?.firstElementChild ?? other).focus();
 
 const clean = (word) => word.normalize("NFC").split(/\s+/).join(" ").trim();
 

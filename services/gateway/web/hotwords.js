@@ -8,8 +8,10 @@ import { explain } from "./problem.js";
 
 const SAVE_AFTER_MS = 600;
 
-/** The hotword section of the page; every change is stored a moment later. */
+/** The hotword section of the page; every change is stored a moment later, never before the list was read. */
 export class Hotwords {
+  #loaded = false;
+  #touched = false;
   #timer = null;
   #saving = Promise.resolve();
 
@@ -29,12 +31,9 @@ export class Hotwords {
   }
 
   /** Show the stored list; without it the section still works. */
-  async start() {
-    try {
-      this.#show(await load());
-    } catch (problem) {
-      this.#tell("hotwords.not_loaded", problem);
-    }
+  start() {
+    this.#saving = this.#load().catch((problem) => this.#tell("hotwords.not_loaded", problem));
+    return this.#saving;
   }
 
   get config() {
@@ -42,9 +41,10 @@ export class Hotwords {
     return { method, words: this.chips.words, boost_factor: Number(this.boost.value) };
   }
 
-  /** The form fields that an upload takes along. */
+  /** The form fields that an upload takes along; without them the gateway takes the stored list. */
   fields() {
     this.chips.commit();
+    if (!this.#loaded && !this.#touched) return [];
     const { method, words, boost_factor } = this.config;
     return [
       ["hotwords", JSON.stringify(words)],
@@ -53,8 +53,16 @@ export class Hotwords {
     ];
   }
 
+  async #load() {
+    const stored = await load();
+    this.#loaded = true;
+    this.#show(stored);
+  }
+
+  /** The stored list; what the user has set by now counts more. */
   #show({ method, words, boost_factor }) {
-    this.chips.words = words;
+    this.chips.words = [...words, ...this.chips.words];
+    if (this.#touched) return;
     for (const field of this.methods) field.checked = field.value === method;
     this.boost.value = String(boost_factor);
     this.#showBoost();
@@ -66,6 +74,7 @@ export class Hotwords {
   }
 
   #changed() {
+    this.#touched = true;
     this.#showBoost();
     this.note.hidden = true;
     clearTimeout(this.#timer);
@@ -76,6 +85,7 @@ export class Hotwords {
   #save() {
     this.#saving = this.#saving.then(async () => {
       try {
+        if (!this.#loaded) await this.#load();
         await save(this.config);
         this.#tell("hotwords.saved");
       } catch (problem) {

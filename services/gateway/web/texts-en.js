@@ -80,7 +80,7 @@ export const ENGLISH = {
   "status.failed_upload": "Failed",
   "status.failed_upload.long": "The upload did not succeed. {reason}",
   "status.interrupted": "Cut off",
-  "status.interrupted.long": "The upload broke off. The text of what had arrived is kept. {reason}",
+  "status.interrupted.long": "{reason} The text of what had arrived is kept.",
   "status.stopped": "Stopped",
   "status.stopped.long": "You stopped the upload. The text of what had arrived is kept.",
   "status.cancelled": "Cancelled",

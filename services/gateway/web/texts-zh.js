@@ -77,7 +77,7 @@ export const CHINESE = {
   "status.failed_upload": "失败",
   "status.failed_upload.long": "上传未成功。{reason}",
   "status.interrupted": "已中断",
-  "status.interrupted.long": "上传中断，已到达部分的文字会保留。{reason}",
+  "status.interrupted.long": "{reason}已到达部分的文字会保留。",
   "status.stopped": "已停止",
   "status.stopped.long": "您停止了上传，已到达部分的文字会保留。",
   "status.cancelled": "已取消",
