@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from endpoint.settings import EndpointSettings
 
+from endpoint.settings import EndpointSettings
 from services.auth.settings import Settings as Auth
 from services.chunker.settings import Settings as Chunker
 from services.common.settings import ServiceSettings, described
