@@ -1,5 +1,6 @@
 """The gateway's web application: what it holds, in order of need, and its one list of routes."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from services.gateway.login import LOGIN_PAGE
 from services.gateway.login_page import read_login_page
 from services.gateway.middleware import answered, measured
 from services.gateway.pages import PAGES, read_pages
+from services.gateway.parts import PROCESS_WINDOW
 from services.gateway.reception import Stores
 from services.gateway.results import RESULTS, Results
 from services.gateway.settings import Settings
@@ -78,7 +80,13 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[JOBS] = Jobs(bus)
     app[HOTWORD_LISTS] = HotwordLists(bus)
     app[RESULTS] = Results(bus)
-    stores = Stores(bus=app[UPLOAD_BUS], jobs=app[JOBS], hotwords=app[HOTWORD_LISTS], wakeups=app[WAKEUPS])
+    stores = Stores(
+        bus=app[UPLOAD_BUS],
+        window=asyncio.Semaphore(PROCESS_WINDOW),
+        jobs=app[JOBS],
+        hotwords=app[HOTWORD_LISTS],
+        wakeups=app[WAKEUPS],
+    )
     app[INTAKE] = Intake(stores, app[SETTINGS])
     yield
 

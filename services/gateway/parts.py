@@ -18,7 +18,9 @@ from services.gateway.errors import UploadInterrupted
 log = structlog.get_logger()
 
 WINDOW = 3
-"""Parts on their way to the broker at a time; more buys no throughput and costs memory."""
+"""Parts of an upload on their way to the broker at a time; more buys no throughput and costs memory."""
+PROCESS_WINDOW = 6
+"""Parts of all uploads together; an upload whose turn has not come holds one part and the next few bytes."""
 FLUSH_SECONDS = 1.0
 """Bytes wait this long for their part to fill up: a slow upload is transcribed while it arrives, too."""
 BEAT_SECONDS = 10.0
@@ -33,14 +35,16 @@ BYTES = Counter("whisper_upload_bytes_total", "Bytes of recordings stored")
 class PartWriter:
     """One upload. `write` the bytes as they come, `tick` now and then, then `end` or `interrupt`."""
 
-    def __init__(self, bus: Bus, run: str) -> None:
+    def __init__(self, bus: Bus, run: str, process_window: asyncio.Semaphore) -> None:
         self.size = 0
         self.stored = 0
         """Parts that the stream holds for certain."""
         self._bus = bus
         self._run = run
+        self._process_window = process_window
         self._hash = hashlib.sha256()
-        self._buffer = bytearray()
+        self._pieces: list[memoryview] = []
+        self._buffered = 0
         self._buffered_since = 0.0
         self._flushed_at = time.monotonic()
         self._number = 0
@@ -55,21 +59,25 @@ class PartWriter:
 
     async def write(self, data: bytes) -> None:
         """Take bytes; waits while too many parts are on their way. Raises what storing a part raised."""
-        if not self._buffer:
-            self._buffered_since = time.monotonic()
         self._hash.update(data)
-        self._buffer += data
         self.size += len(data)
-        while len(self._buffer) >= PART_BYTES:
-            await self._flush(at_least=PART_BYTES)
+        rest = memoryview(data)
+        while rest:
+            if not self._buffered:
+                self._buffered_since = time.monotonic()
+            piece, rest = rest[: PART_BYTES - self._buffered], rest[PART_BYTES - self._buffered :]
+            self._pieces.append(piece)
+            self._buffered += len(piece)
+            while self._buffered == PART_BYTES:
+                await self._flush(at_least=PART_BYTES)
 
     async def tick(self) -> None:
         """Send what waited long enough, and a sign of life where nothing comes."""
         await self._reap()
         now = time.monotonic()
-        if self._buffer and now - self._buffered_since >= FLUSH_SECONDS:
+        if self._buffered and now - self._buffered_since >= FLUSH_SECONDS:
             await self._flush(at_least=1)
-        elif not self._buffer and now - self._flushed_at >= BEAT_SECONDS:
+        elif not self._buffered and now - self._flushed_at >= BEAT_SECONDS:
             await self._flush(at_least=0)
 
     async def end(self) -> None:
@@ -82,7 +90,7 @@ class PartWriter:
         await self._given_up()
         if self._lowest_failed is not None:
             self._number = self._lowest_failed
-            self._buffer.clear()
+            self._taken()
         await self._store_last(EndOfUpload(bytes=self.size, interrupted=problem))
 
     async def cancel(self) -> None:
@@ -94,20 +102,21 @@ class PartWriter:
     async def _flush(self, *, at_least: int) -> None:
         """Send one part of up to PART_BYTES, if that much is there when it is our turn."""
         async with self._turn:
-            if len(self._buffer) < at_least:
+            if self._buffered < at_least:
                 return
             while len(self._storing) >= WINDOW:
                 await asyncio.wait(self._storing, return_when=asyncio.FIRST_COMPLETED)
                 await self._reap()
+            await self._process_window.acquire()
             task = asyncio.create_task(self._store(self._number, self._taken(), {}))
+            task.add_done_callback(lambda _task: self._process_window.release())
             self._storing[task] = self._number
             self._number += 1
 
     def _taken(self) -> bytes:
-        with memoryview(self._buffer) as view:
-            payload = bytes(view[:PART_BYTES])
-        del self._buffer[:PART_BYTES]
-        self._flushed_at = self._buffered_since = time.monotonic()
+        payload = b"".join(self._pieces)
+        self._pieces, self._buffered = [], 0
+        self._flushed_at = time.monotonic()
         return payload
 
     async def _store_last(self, end: EndOfUpload) -> None:

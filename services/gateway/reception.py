@@ -1,5 +1,6 @@
 """Receive one recording: what the request means for its job, its parts, and its end, good or bad."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator
@@ -46,9 +47,10 @@ DEAD_SECONDS = 45.0
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
-    """What receiving needs; the bus is the one kept for uploads."""
+    """What receiving needs; the bus is the one kept for uploads, the window bounds what is on its way."""
 
     bus: Bus
+    window: asyncio.Semaphore
     jobs: Jobs
     hotwords: HotwordLists
     wakeups: Wakeups
@@ -168,7 +170,9 @@ class Reception:
         return forms.job_name(self._submission.fields, self._submission.filename)
 
     async def _stored(self, record: JobRecord, first: bytes, pieces: AsyncIterator[bytes]) -> JobRecord:
-        self._writer = writer = PartWriter(self._stores.bus, run_id(record.id, record.run))
+        self._writer = writer = PartWriter(
+            self._stores.bus, run_id(record.id, record.run), self._stores.window
+        )
         self._record = record
         await writer.write(first)
         async for piece in pieces:
