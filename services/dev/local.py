@@ -132,7 +132,7 @@ def _environ(options: StackOptions, nats_url: str, secrets_url: str) -> dict[str
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1,localhost",
-        # One request runs and one waits; half of the cores, as the model's threads spin against the decoder's.
+        # One request runs and one waits. Half of the cores: idle threads of the model spin.
         "TRANSCRIBER_SLOTS": _given(options, "TRANSCRIBER_SLOTS", "2"),
         "TORCH_THREADS": _given(options, "TORCH_THREADS", str(max(1, (os.cpu_count() or 1) // 2))),
     }

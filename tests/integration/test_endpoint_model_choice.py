@@ -7,8 +7,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from endpoint.model_choice import BUNDLED, HUB_MODEL, chosen
 from structlog.testing import capture_logs
+
+from endpoint.model_choice import BUNDLED, HUB_MODEL, chosen
 
 
 class Hub(BaseHTTPRequestHandler):
