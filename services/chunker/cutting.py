@@ -4,8 +4,9 @@ Every decision depends on the end of the chunk before and on the speech probabil
 on how much audio happens to be buffered: the same recording always gives the same chunks, and a
 cutter that follows stored cuts goes on exactly as the one that made them.
 
-Figures: on synthetic speech with known word positions this rule puts at most 0.6 % of the cuts inside
-a word, clean or noisy; a cut every 30 s does so 71-77 % of the time (bench/cuts).
+On synthetic speech with known word positions, clean to noisy (5 dB), 0.3 % of such cuts fall inside a
+word where sentences follow each other after 0.05-0.5 s; the longest run alone 0.8 %, the least speech in
+0.3 s 1.9 %, and a cut every 30 s 87 % (bench/cuts).
 """
 
 from collections.abc import Sequence
@@ -33,8 +34,10 @@ PAD = 10
 """Frames kept on each side of speech: 0.32 s."""
 WORTH_SKIPPING = 15
 """Frames below which a stretch without speech stays in: 0.48 s."""
-DIP = 9
-"""Frames over which the least speech is sought where there is no pause: 0.29 s."""
+CLEAR_PAUSE = 10
+"""Frames in a row that make a pause between sentences: 0.32 s."""
+DIP = np.hanning(9)[1:-1].astype(np.float32)
+"""Weights of the frames around a cut where there is no clear pause; its middle matters most."""
 
 Samples = NDArray[np.int16]
 Probabilities = NDArray[np.float32]
@@ -150,16 +153,17 @@ class Cutter:
 def cut_after(probabilities: Probabilities) -> int:
     """How many frames a chunk that starts with these takes: at most `LONGEST`, ending in a pause.
 
-    That is the middle of the longest run of frames below `PAUSE` between `SHORTEST` and `LONGEST`; the
-    quietest place inside the run would be worse, for it is often the stop of a plosive at its edge.
+    That is the middle of the longest run of frames below `PAUSE` between `SHORTEST` and `LONGEST` (the
+    quietest place inside it would be worse: it is often the stop of a plosive at its edge), or the place
+    with the least speech around it where no run is a clear pause.
     """
     if len(probabilities) <= LONGEST:
         return len(probabilities)
     window = probabilities[:LONGEST]
     starts, ends = _runs(window[SHORTEST:] < PAUSE)
-    if not len(starts):
+    longest = _last_argmax(ends - starts) if len(starts) else 0
+    if not len(starts) or ends[longest] - starts[longest] < CLEAR_PAUSE:
         return _dip(window)
-    longest = int(_last_argmax(ends - starts))
     return SHORTEST + int(starts[longest] + ends[longest]) // 2
 
 
@@ -171,9 +175,9 @@ def without_tail(probabilities: Probabilities) -> int:
 
 
 def _dip(window: Probabilities) -> int:
-    """The middle of the `DIP` frames with the least speech, the last such place."""
-    sums = np.convolve(window[SHORTEST:], np.ones(DIP, np.float32), "valid")
-    return SHORTEST + int(_last_argmax(-sums)) + DIP // 2
+    """The frame with the least speech around it, the last such place."""
+    sums = np.convolve(window[SHORTEST:], DIP, "valid")
+    return SHORTEST + _last_argmax(-sums) + len(DIP) // 2
 
 
 def _runs(quiet: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
