@@ -95,8 +95,8 @@ def start_gateway(broker: NatsServer) -> StartGateway:
         port = free_port()
         app = create_app(Settings(nats_url=broker.url, **settings), identify)  # type: ignore[arg-type]
         async with (
-            site(app, "127.0.0.1", port, shutdown_seconds=2.0),
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
+            site(app, "127.0.0.1", port, shutdown_seconds=2.0),
         ):
             yield Gateway(f"http://127.0.0.1:{port}", app, session)
 

@@ -104,7 +104,7 @@ class Janitor:
             return
         if record.upload is UploadState.RECEIVING:
             last = await last_part(self._bus, record)
-            if last is not None and time.time() - _stored_at(last) < DEAD_SECONDS:
+            if _alive(last):
                 return
             record = await self._settle(record, settled_upload(record, last))
         if await self._bus.last(Stream.CTL, command_subject(record)) is None:
@@ -116,15 +116,22 @@ class Janitor:
         """Erase the audio of a job that ended, and say so of an upload that ended with it."""
         record = known.record
         if record.upload is UploadState.RECEIVING and age > DEAD_SECONDS:
-            settled = settled_upload(record, await last_part(self._bus, record))
-            if settled.upload is UploadState.RECEIVING:
-                settled = msgspec.structs.replace(record, upload=UploadState.INTERRUPTED)
-            await self._settle(record, settled)
+            await self._end_upload(record)
         due = (record.ended_at or known.changed_at) + self._settings.audio_retention_seconds
         received = record.upload is not UploadState.RECEIVING
         if received and time.time() >= due and _due(known, self._settings.janitor_seconds):
             await self._bus.purge(Stream.UP, topology.part(run_id(record.id, record.run)))
             ACTIONS.labels("audio_expired").inc()
+
+    async def _end_upload(self, record: JobRecord) -> None:
+        """Settle an upload that nobody lived to settle; one may outlive a job that failed early."""
+        last = await last_part(self._bus, record)
+        if _alive(last):
+            return
+        settled = settled_upload(record, last)
+        if settled.upload is UploadState.RECEIVING:
+            settled = msgspec.structs.replace(record, upload=UploadState.INTERRUPTED)
+        await self._settle(record, settled)
 
     async def _settle(self, record: JobRecord, settled: JobRecord) -> JobRecord:
         """Write what the last part says of an upload into its record."""
@@ -149,6 +156,11 @@ def _due(known: Known, first_pause_seconds: float) -> bool:
     known.pause_seconds = min(LONGEST_PAUSE_SECONDS, max(first_pause_seconds, 2 * known.pause_seconds))
     known.next_at = time.time() + known.pause_seconds
     return True
+
+
+def _alive(last: Stored | None) -> bool:
+    """Whether an upload's last part is so new that more may come."""
+    return last is not None and time.time() - _stored_at(last) < DEAD_SECONDS
 
 
 def _stored_at(stored: Stored) -> float:

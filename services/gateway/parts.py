@@ -39,6 +39,8 @@ class PartWriter:
         self.size = 0
         self.stored = 0
         """Parts that the stream holds for certain."""
+        self.futile = False
+        """Nobody will read further bytes: count them, and store signs of life only."""
         self._bus = bus
         self._run = run
         self._process_window = process_window
@@ -61,7 +63,7 @@ class PartWriter:
         """Take bytes; waits while too many parts are on their way. Raises what storing a part raised."""
         self._hash.update(data)
         self.size += len(data)
-        rest = memoryview(data)
+        rest = memoryview(b"" if self.futile else data)
         while rest:
             if not self._buffered:
                 self._buffered_since = time.monotonic()

@@ -216,13 +216,14 @@ class Reception:
             )
 
     async def _check_record(self) -> None:
-        if self._record is None:
+        if self._record is None or self._writer is None:
             return
         found = await self._stores.jobs.get(self._record.owner, self._record.id)
         if found is None or found.deleted or found.run != self._record.run:
             raise NotFound("the job was deleted during its upload")
         if found.upload is UploadState.INTERRUPTED:
             raise UploadInterrupted("the upload paused for too long and was ended; send the recording again")
+        self._writer.futile = found.state.final  # the recording cannot be decoded: the rest changes nothing
 
     async def _change(self, record: JobRecord, **changes: object) -> JobRecord:
         """Change our run's record; raises `NotFound` if it is not ours any more."""

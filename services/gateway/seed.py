@@ -24,8 +24,20 @@ FIELDS = ("hotwords", "hotword_method")
 """What the old form knows; its other fields were ignored, and still are."""
 NOTHING_YET = "nothing was uploaded in this session yet; send a recording first"
 GONE = "the recording was deleted"
-SERVERS_FAULT = ("endpoint", "internal", "bug", "unavailable")
-"""Beginnings of problem codes that are not the recording's fault."""
+UNKNOWN = Problem(code="failed", message="the recording could not be transcribed")
+RECORDINGS_FAULT = frozenset(
+    {
+        "empty_file",
+        "not_audio",
+        "playlist",
+        "no_sound_track",
+        "unknown_codec",
+        "index_missing",
+        "undecodable",
+        "too_long",
+    }
+)
+"""Problems that another recording would not have had."""
 
 
 class Init(msgspec.Struct, frozen=True, kw_only=True, tag="init"):
@@ -74,10 +86,18 @@ async def post_transcribe_and_wait(request: web.Request) -> web.Response:
         if error.status >= 500 or error.retry_after is not None:
             raise
         return json_response({"error": str(error)}, status=400)
-    problem = transcript.ended.problem if transcript.ended else None
-    if transcript.ended and transcript.ended.state is JobState.COMPLETED:
+    problem = problem_of(transcript)
+    if problem is None:
         return json_response({"success": True, "transcript": transcript.text})
-    return json_response({"error": _message(problem)}, status=_status(problem))
+    return json_response({"error": problem.message}, status=400 if problem.code in RECORDINGS_FAULT else 500)
+
+
+def problem_of(transcript: Transcript) -> Problem | None:
+    """Why an ended job gave no text, where it should have."""
+    ended = transcript.ended
+    if ended is None or ended.state is not JobState.COMPLETED:
+        return (ended and ended.problem) or UNKNOWN
+    return transcript.gaps[0].error if transcript.gaps and not transcript.text else None
 
 
 async def get_stream(request: web.Request) -> web.StreamResponse:
@@ -129,7 +149,7 @@ class _Replay:
             if isinstance(event, ChunkTranscribed | ChunkFailed):
                 await self._advance()
             if isinstance(event, JobEnded) and event.attempt >= self._record.attempt:
-                await self._finish(event)
+                await self._finish()
                 return True
         return False
 
@@ -152,11 +172,12 @@ class _Replay:
             Advanced(progress=self._percent, current_segment=self._segments, transcript=self._transcript.text)
         )
 
-    async def _finish(self, end: JobEnded) -> None:
-        if end.state is JobState.COMPLETED:
+    async def _finish(self) -> None:
+        problem = problem_of(self._transcript)
+        if problem is None:
             await self._stream.send(Complete(transcript=self._transcript.text))
         else:
-            await self._stream.send(Failed(message=_message(end.problem)))
+            await self._stream.send(Failed(message=problem.message))
 
     def _source_bytes(self) -> int | None:
         return self._record.upload_bytes or self._record.announced_bytes
@@ -177,12 +198,3 @@ async def _ended(request: web.Request, record: JobRecord) -> Transcript:
             except TimeoutError:
                 continue
     raise Unavailable("the server is restarting; the recording is stored and goes on", retry_after=5)
-
-
-def _message(problem: Problem | None) -> str:
-    return problem.message if problem else "the recording could not be transcribed"
-
-
-def _status(problem: Problem | None) -> int:
-    """400 where another recording would have worked, 500 where it is our fault."""
-    return 500 if problem is None or problem.code.startswith(SERVERS_FAULT) else 400

@@ -1,6 +1,7 @@
 """Uploads: into the stream while they arrive, safe to repeat, and ended well whatever breaks."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import json
@@ -17,12 +18,14 @@ from services.contracts.identifiers import job_id, owner_token, run_id
 from services.contracts.messages import (
     HEADER,
     EndOfUpload,
+    JobState,
     Problem,
     StartJob,
     UploadState,
 )
 from services.contracts.topology import PART_BYTES, Stream
 from services.dev.nats_server import NatsServer
+from services.gateway.jobs import JOBS
 from tests.gateways import (
     Gateway,
     StartGateway,
@@ -284,3 +287,53 @@ async def test_uploads_over_the_limit_get_429(start_gateway: StartGateway) -> No
     async with start_gateway(max_uploads=0) as gateway:
         refused = await gateway.json("POST", "/v1/jobs", 429, data=form(b"x", name="x"))
         assert refused["error"]["code"] == "too_many_uploads"
+
+
+async def test_bytes_that_nobody_can_use_are_counted_but_not_stored(gateway: Gateway, bus: Bus) -> None:
+    """A job that failed early keeps its client's upload answered, not its bytes."""
+    has_failed = asyncio.Event()
+
+    async def steadily() -> AsyncIterator[bytes]:
+        yield b"a" * PART_BYTES
+        await has_failed.wait()
+        for _ in range(15):
+            yield b"b" * PART_BYTES
+            await asyncio.sleep(0.1)  # the pace of a network
+
+    key = str(uuid.uuid4())
+    job, options = job_id("ann", key), {"headers": {"Idempotency-Key": key}}
+    sending = gateway.json("POST", "/v1/jobs", 201, data=form(steadily(), name="x"), **options)
+    uploading = asyncio.create_task(sending)
+    record = await until(lambda: record_of(bus, "ann", job))
+    assert record is not None
+    await gateway.app[JOBS].change(record, lambda old: msgspec.structs.replace(old, state=JobState.FAILED))
+    has_failed.set()
+    answer = await uploading
+    assert (answer["status"], answer["upload"]["bytes"]) == ("failed", PART_BYTES * 16)
+    data, end = await parts_of(bus, run_id(job, 0))
+    assert len(data) < PART_BYTES * 16
+    assert end is not None
+    assert end.bytes == PART_BYTES * 16
+
+
+async def test_a_stopping_gateway_interrupts_what_does_not_end_in_time(
+    start_gateway: StartGateway, bus: Bus
+) -> None:
+    async def hang() -> AsyncIterator[bytes]:
+        yield b"a" * PART_BYTES
+        await asyncio.Event().wait()
+
+    key = str(uuid.uuid4())
+    job, options = job_id("ann", key), {"headers": {"Idempotency-Key": key}}
+    async with contextlib.AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(start_gateway(drain_seconds=1.0))
+        sending = gateway.json("POST", "/v1/jobs", 408, data=form(hang(), name="x"), **options)
+        uploading = asyncio.create_task(sending)
+        await until(lambda: bus.last(Stream.UP, topology.part(run_id(job, 0), 0)))
+        stopping = asyncio.create_task(stack.pop_all().aclose())
+        answer = await uploading
+        assert "restarting" in answer["error"]["message"]
+        await stopping
+    record = await record_of(bus, "ann", job)
+    assert record is not None
+    assert record.upload is UploadState.INTERRUPTED
