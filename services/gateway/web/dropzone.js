@@ -25,8 +25,10 @@ export function acceptFiles(zone, input, onFiles) {
     show(false);
     if (event.dataTransfer.files.length) onFiles(event.dataTransfer.files);
   });
-  input.addEventListener("change", () => {
+  const take = () => {
     if (input.files.length) onFiles([...input.files]);
     input.value = ""; // the same file may be chosen again
-  });
+  };
+  input.addEventListener("change", take);
+  take(); // a quick hand chooses before this script has come
 }
