@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 import pytest
 from aiohttp import web
+from blockbuster import blockbuster_ctx
 
 from services.common.bus import Bus
 from services.common.service import site
@@ -105,8 +106,10 @@ def start_gateway(broker: NatsServer) -> StartGateway:
 
 @pytest.fixture
 async def gateway(start_gateway: StartGateway) -> AsyncIterator[Gateway]:
+    """A gateway with default settings, whose event loop nothing may block."""
     async with start_gateway() as started:
-        yield started
+        with blockbuster_ctx("services.gateway"):
+            yield started
 
 
 async def until(condition: Callable[[], Awaitable[T | None]], seconds: float = 15.0) -> T:

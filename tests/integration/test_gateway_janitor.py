@@ -69,8 +69,9 @@ async def leftovers(bus: Bus, record: JobRecord) -> dict[str, int]:
 
 
 async def test_audio_goes_when_its_time_is_over_and_the_text_stays(bus: Bus, jobs: Jobs) -> None:
-    done: dict[str, Any] = {"upload": UploadState.STORED, "state": JobState.COMPLETED, "ended_at": time.time()}
-    record = await stored_job(bus, jobs, **done)
+    record = await stored_job(
+        bus, jobs, upload=UploadState.STORED, state=JobState.COMPLETED, ended_at=time.time()
+    )
     running = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.RUNNING)
 
     await janitor(bus, jobs).round()
