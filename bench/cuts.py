@@ -34,23 +34,25 @@ NOISE_SECONDS = 60
 
 
 async def main() -> None:
-    """Measure every corpus in every noise; the shares over all of them have the target."""
+    """Measure every corpus in every noise; the corpus has the target, for one noise has few cuts."""
     WORK.mkdir(exist_ok=True)
     tools = Tools(model=SpeechModel(), spool=Spool(WORK, 10**9), limits=DecodeLimits())
     speaker = Speaker()
     figures: list[Figure] = []
-    all_own: list[bool] = []
+    everywhere: list[bool] = []
     for name, (seconds, seed, pauses) in CORPORA.items():
         speech = talk(speaker, seconds, seed, pauses)
         fixed = inside(np.arange(30.0, len(speech.signal) / speaker.rate, 30.0), speech, speaker.rate)
         figures.append(Figure(name=f"{name}, fixed 30 s ({len(fixed)} cuts)", value=percent(fixed), unit="%"))
+        here: list[bool] = []
         for noise in NOISES:
-            cuts = await own_cuts(wav(speech, speaker.rate, noise), tools)
-            own = inside(cuts, speech, speaker.rate)
-            all_own += own
+            own = inside(await own_cuts(wav(speech, speaker.rate, noise), tools), speech, speaker.rate)
             place = f"{name}, {'clean' if noise is None else f'noise at {noise:g} dB'} ({len(own)} cuts)"
-            figures.append(at_most(place, percent(own), TARGET_PERCENT, "%"))
-    figures.append(at_most(f"all {len(all_own)} cuts", percent(all_own), TARGET_PERCENT, "%"))
+            figures.append(Figure(name=place, value=percent(own), unit="%"))
+            here += own
+        figures.append(at_most(f"{name}, all ({len(here)} cuts)", percent(here), TARGET_PERCENT, "%"))
+        everywhere += here
+    figures.append(at_most(f"all {len(everywhere)} cuts", percent(everywhere), TARGET_PERCENT, "%"))
     title = "Share of cuts strictly inside a word of synthetic speech (20 ms tolerance), by pauses and noise."
     publish("cuts", title, figures, ("silero-vad", "onnxruntime", "numpy"))
 
