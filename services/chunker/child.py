@@ -137,4 +137,4 @@ async def _end(process: asyncio.subprocess.Process, listener: asyncio.Task[None]
         pass  # asyncio closes a pipe only at its end, and without that leaks it
     await process.wait()
     listener.cancel()
-    await asyncio.wait([listener])
+    await asyncio.gather(listener, return_exceptions=True)

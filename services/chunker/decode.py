@@ -97,7 +97,7 @@ class Decoding:
             yield
         finally:
             self._feeder.cancel()
-            await asyncio.wait([self._feeder])
+            await asyncio.gather(self._feeder, return_exceptions=True)
 
     async def _feed(self, pieces: AsyncIterator[bytes]) -> None:
         stdin = self._child.process.stdin
