@@ -14,8 +14,8 @@ from services.contracts import topology
 from services.contracts.identifiers import run_id
 from services.contracts.messages import JobOptions, JobRecord, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
+from services.gateway.claim import DEAD_SECONDS
 from services.gateway.jobs import Jobs, command_subject, last_part, settled_upload
-from services.gateway.reception import DEAD_SECONDS
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()

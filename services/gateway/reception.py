@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
 
 import msgspec
 import structlog
@@ -22,6 +21,7 @@ from services.contracts.messages import (
     UploadState,
 )
 from services.gateway import forms
+from services.gateway.claim import claimed
 from services.gateway.errors import (
     DifferentContent,
     EmptyFile,
@@ -29,7 +29,6 @@ from services.gateway.errors import (
     InvalidRequest,
     NotFound,
     TooLarge,
-    UploadInProgress,
     UploadInterrupted,
 )
 from services.gateway.hotwords import HotwordLists
@@ -42,8 +41,6 @@ from services.gateway.wakeups import Wakeups
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.5
-DEAD_SECONDS = 45.0
-"""No part for this long: its gateway is gone, as a living one stores an empty part every 10 s."""
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +75,8 @@ class Reception:
         first = await anext(pieces, b"")
         if not first:
             raise EmptyFile("the recording is empty: it has no bytes; choose another file")
-        record = await self._claimed(options)
+        draft, start = self._draft(options), not self._submission.fields_may_follow
+        record = await claimed(self._stores.bus, self._stores.jobs, draft, start=start)
         if record.upload is UploadState.STORED:
             await self._compare(record, first, pieces)
             return record, False
@@ -114,43 +112,7 @@ class Reception:
             self._submission.fields, await self._stores.hotwords.get(self._identity.owner)
         )
 
-    async def _claimed(self, options: JobOptions) -> JobRecord:
-        """The record of a run that is ours to fill, or that of a complete upload to compare with.
-
-        The command is stored before the record: once a record promises a job, somebody works on it.
-        """
-        jobs = self._stores.jobs
-        while True:
-            seen = await jobs.get(self._identity.owner, self._job)
-            if seen is not None and seen.upload is UploadState.RECEIVING and not seen.deleted:
-                seen = await self._settled(seen)
-            if seen is not None and seen.upload is UploadState.STORED and not seen.deleted:
-                return seen
-            new = self._fresh(options, run=0 if seen is None else _next_run(seen))
-            if not self._submission.fields_may_follow:
-                await jobs.start(new)
-            if await (jobs.create(new) if seen is None else jobs.replace(seen, new)):
-                if seen is not None:
-                    await jobs.erase_run(seen, seen.run)
-                log.info("upload_begun", job=new.id, run=new.run, announced_bytes=new.announced_bytes)
-                return new
-
-    async def _settled(self, seen: JobRecord) -> JobRecord:
-        """A record that says receiving, as its parts tell: done, broken off, or indeed still coming."""
-        last = await last_part(self._stores.bus, seen)
-        settled = settled_upload(seen, last)
-        if settled != seen:
-            return await self._stores.jobs.change(seen, lambda old: settled if old == seen else old) or seen
-        begun = seen.created_at
-        if last is not None:
-            begun = datetime.fromisoformat(last.headers["Nats-Time-Stamp"]).timestamp()
-        if time.time() - begun < DEAD_SECONDS:
-            raise UploadInProgress(
-                "an upload with this Idempotency-Key is still running; wait for it, or use another key"
-            )
-        return seen
-
-    def _fresh(self, options: JobOptions, *, run: int) -> JobRecord:
+    def _draft(self, options: JobOptions) -> JobRecord:
         announced = self._submission.announced_bytes
         short = announced is not None and announced < SHORT_UPLOAD_BYTES
         return JobRecord(
@@ -162,7 +124,6 @@ class Reception:
             options=options,
             created_at=time.time(),
             lane=Lane.SHORT if short else Lane.LONG,
-            run=run,
             announced_bytes=announced,
         )
 
@@ -174,6 +135,7 @@ class Reception:
             self._stores.bus, run_id(record.id, record.run), self._stores.window
         )
         self._record = record
+        log.info("upload_begun", job=record.id, run=record.run, announced_bytes=record.announced_bytes)
         await writer.write(first)
         async for piece in pieces:
             if writer.size + len(piece) > self._max_bytes:
@@ -239,14 +201,25 @@ class Reception:
 
     async def _interrupt(self, record: JobRecord, writer: PartWriter, problem: Problem) -> None:
         """Say so in the stream and in the record; the chunker transcribes what arrived."""
+        upload: dict[str, object] = {"upload": UploadState.INTERRUPTED, "upload_bytes": writer.size}
         try:
             await writer.interrupt(problem)
-        except ServiceError as error:  # the chunker, hearing nothing, declares it in our place
+        except ServiceError as error:
             log.info("interrupting_failed", job=record.id, error=str(error))
-        changed = await self._change(record, upload=UploadState.INTERRUPTED, upload_bytes=writer.size)
+            upload = await self._found_instead(record)
+        changed = await self._change(record, **upload)
         if self._submission.fields_may_follow:
             await self._stores.jobs.start(changed)
-        log.info("upload_interrupted", job=record.id, run=record.run, bytes=writer.size, code=problem.code)
+        log.info("upload_ended_early", job=record.id, run=record.run, bytes=writer.size, code=problem.code)
+
+    async def _found_instead(self, record: JobRecord) -> dict[str, object]:
+        """What the stream says where our word came too late: the upload was complete, or declared dead."""
+        settled = settled_upload(record, await last_part(self._stores.bus, record))
+        return {
+            "upload": settled.upload,
+            "upload_bytes": settled.upload_bytes,
+            "sha256": settled.sha256,
+        }
 
     async def _erase(self, record: JobRecord, problem: Problem) -> None:
         """Hide the job; the problem on its tombstone lets the same key begin again."""
@@ -281,13 +254,6 @@ def problem_of(error: BaseException) -> Problem:
 def too_large(max_bytes: int) -> TooLarge:
     """The refusal of a recording over the limit."""
     return TooLarge(f"the recording is larger than {max_bytes} bytes, the most that this server takes")
-
-
-def _next_run(seen: JobRecord) -> int:
-    """The run after an upload that broke off; raises where the job must not begin again."""
-    if seen.deleted and seen.problem is None:
-        raise DifferentContent("the job with this Idempotency-Key was deleted; use a new key")
-    return seen.run + 1
 
 
 def _never_began(error: BaseException, writer: PartWriter) -> bool:

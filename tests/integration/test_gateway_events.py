@@ -10,6 +10,7 @@ import aiohttp
 
 from services.common.bus import Bus
 from services.contracts.identifiers import run_id
+from services.dev.nats_server import NatsServer
 from tests.gateways import (
     Gateway,
     StartGateway,
@@ -139,3 +140,20 @@ async def test_streams_end_when_the_process_stops(start_gateway: StartGateway) -
             async with asyncio.timeout(10):
                 await stack.aclose()
                 assert b"event: job" in await reading
+
+
+async def test_a_reader_keeps_its_stream_through_a_killed_broker(
+    gateway: Gateway, broker: NatsServer, bus: Bus
+) -> None:
+    job = str((await upload(gateway))["id"])
+    run = run_id(job, 0)
+    await publish(bus, run, cut(0))
+    async with gateway.request("GET", f"/v1/jobs/{job}/events") as answer, asyncio.timeout(30):
+        events = aiter(Events(answer))
+        assert [(await anext(events))["event"] for _ in range(2)] == ["job", "cut"]
+        await broker.kill()
+        await broker.start()
+        await publish(bus, run, text(0, "still there"))
+        await publish(bus, run, ended(1))
+        names = [event["event"] async for event in events if event["event"] != "job"]
+    assert names == ["text", "end"]
