@@ -67,7 +67,7 @@ async def _run(options: StackOptions) -> None:
             show("stack", "stopping")
             main_task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # the last: the terminal was closed
         loop.add_signal_handler(number, stop)
     with contextlib.suppress(asyncio.CancelledError):
         async with local_stack(options, announce) as stack:

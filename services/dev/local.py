@@ -78,10 +78,15 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
     password = options.password or _stored_password(options.data)
     async with contextlib.AsyncExitStack() as stack:
         announce("starting nats-server and Secrets Manager")
+        supervisor = Supervisor()
         nats = await stack.enter_async_context(nats_server(options.data / "nats"))
-        secrets_url = await stack.enter_async_context(moto_server())
+        secrets_url = await stack.enter_async_context(
+            moto_server(started=lambda process: supervisor.watch("secrets", process))
+        )
+        await stack.enter_async_context(supervisor.running())
+        assert nats.process is not None  # noqa: S101  # it runs
+        supervisor.watch("nats-server", nats.process)
         environ = _environ(options, nats.url, secrets_url)
-        supervisor = await stack.enter_async_context(Supervisor().running())
         await _store_credentials(secrets_url, {options.username: password, **options.more_users})
         await _provision(environ)
         container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
@@ -132,6 +137,7 @@ def _environ(options: StackOptions, nats_url: str, secrets_url: str) -> dict[str
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1,localhost",
+        "DRAIN_SECONDS": _given(options, "DRAIN_SECONDS", "2"),  # Ctrl-C has 5 s for everything
         # One request runs and one waits. Half of the cores: idle threads of the model spin.
         "TRANSCRIBER_SLOTS": _given(options, "TRANSCRIBER_SLOTS", "2"),
         "TORCH_THREADS": _given(options, "TORCH_THREADS", str(max(1, (os.cpu_count() or 1) // 2))),

@@ -47,7 +47,13 @@ class NatsServer:
         )
         with (self._store / "nats.log").open("ab") as output:
             self.process = await asyncio.create_subprocess_exec(
-                binary(), "-c", str(config), stdout=output, stderr=output, stdin=asyncio.subprocess.DEVNULL
+                binary(),
+                "-c",
+                str(config),
+                stdout=output,
+                stderr=output,
+                stdin=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C must not take the broker from those who still finish
             )
         async with asyncio.timeout(START_SECONDS):
             while not await self._healthy():

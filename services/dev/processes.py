@@ -40,7 +40,12 @@ async def child(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that is gone when the context closes."""
     process = await asyncio.create_subprocess_exec(
-        *arguments, env=dict(environ), stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output
+        *arguments,
+        env=dict(environ),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        start_new_session=True,  # Ctrl-C in the terminal reaches us alone
     )
     try:
         yield process

@@ -29,7 +29,7 @@ async def sagemaker_runtime(container_url: str, port: int) -> AsyncIterator[str]
     app[CONTAINER] = container_url
     app.cleanup_ctx.append(_session)
     app.add_routes([web.post("/endpoints/{name}/invocations", _invoke)])
-    async with site(app, "127.0.0.1", port, shutdown_seconds=1.0):
+    async with site(app, "127.0.0.1", port, shutdown_seconds=0.1):
         yield f"http://127.0.0.1:{port}"
 
 

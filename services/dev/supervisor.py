@@ -37,6 +37,7 @@ class Supervisor:
         self._programs: dict[str, Program] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
+        self._watchers: list[asyncio.Task[None]] = []
         self._died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager
@@ -61,7 +62,11 @@ class Supervisor:
         )
         self._programs[program.name] = program
         self._processes[program.name] = process
-        self._readers[program.name] = asyncio.create_task(self._watch(program.name, process))
+        self._readers[program.name] = asyncio.create_task(self._show(program.name, process))
+
+    def watch(self, name: str, process: asyncio.subprocess.Process) -> None:
+        """Notice the end of a process that somebody else started, and will stop after us."""
+        self._watchers.append(asyncio.create_task(self._ended(name, process)))
 
     async def kill(self, name: str) -> None:
         """kill -9, as a crash would; `revive` starts it again."""
@@ -91,17 +96,27 @@ class Supervisor:
         await asyncio.shield(self._died)
         self.check()
 
-    async def _watch(self, name: str, process: asyncio.subprocess.Process) -> None:
+    async def _show(self, name: str, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101  # it was asked for
-        with contextlib.suppress(ValueError):  # a line longer than the limit; the process goes on
-            async for line in process.stdout:
-                show(name, line.decode(errors="replace").rstrip())
+        while not process.stdout.at_eof():
+            with contextlib.suppress(ValueError):  # a line longer than the limit: the rest is shown
+                async for line in process.stdout:
+                    show(name, line.decode(errors="replace").rstrip())
         code = await process.wait()
-        if self._processes.get(name) is process and not self._died.done():
+        if self._processes.get(name) is process:
+            self._note_end(name, code)
+
+    async def _ended(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self._note_end(name, await process.wait())
+
+    def _note_end(self, name: str, code: int) -> None:
+        if not self._died.done():
             self._died.set_result(f"{name} ended with exit code {code}")
 
     async def _stop_all(self) -> None:
+        for watcher in self._watchers:
+            watcher.cancel()
         processes = list(self._processes.values())
         self._processes.clear()
         await asyncio.gather(*(stop(process) for process in processes))
-        await asyncio.gather(*self._readers.values(), return_exceptions=True)
+        await asyncio.gather(*self._readers.values(), *self._watchers, return_exceptions=True)
