@@ -27,6 +27,8 @@ BEATS_PER_ACK_WAIT = 3.0
 LONGEST_DELAY_SECONDS = 30.0
 BUG_ATTEMPTS = 20
 """Deliveries before a message that breaks its handler is given up; a killed worker counts as one too."""
+REMEMBERED_FAILURES = 10_000
+"""Messages whose first failure is remembered; another process may have handled them since."""
 
 HANDLED = Counter("whisper_messages_handled_total", "Messages settled", ["queue", "outcome"])
 IN_PROGRESS = Gauge("whisper_messages_in_progress", "Messages in hand", ["queue"])
@@ -50,15 +52,16 @@ class Delivery:
     data: bytes
     headers: dict[str, str]
     attempt: int
-    age_seconds: float
+    sequence: int
+    """Of the message in its stream: the same in every delivery."""
 
 
 @dataclass(frozen=True)
 class Consumer(Generic[M]):
     """One durable queue: how its messages are read and handled, and who is told when we give up.
 
-    `patience_seconds` is how long transient failures are retried, counted from the message's birth;
-    None retries for ever.
+    `patience_seconds` is how long transient failures are retried, counted from the first one that this
+    process saw: time spent waiting in the queue is nobody's failure. None retries for ever.
     """
 
     stream: str
@@ -69,6 +72,8 @@ class Consumer(Generic[M]):
     give_up: Callable[[M, Delivery, ServiceError], Awaitable[None]]
     patience_seconds: float | None = None
     context: Callable[[M], dict[str, object]] = field(default=lambda _message: {})
+    _failing: dict[int, float] = field(default_factory=dict, init=False)
+    """When each message failed first, by its sequence."""
 
     async def run(self, bus: Bus, slots: int, stop: asyncio.Event) -> None:
         """Handle messages `slots` at a time until `stop`, then finish those in hand."""
@@ -134,6 +139,7 @@ class Consumer(Generic[M]):
                 raise
             except Exception as error:
                 return await self._failed(msg, message, delivery, error)
+        self._failing.pop(delivery.sequence, None)
         await _told(msg.ack())
         LAST_SUCCESS.labels(self.durable).set_to_current_time()
         return "done"
@@ -147,13 +153,14 @@ class Consumer(Generic[M]):
         if isinstance(error, Permanent) or (
             isinstance(error, Transient) and self._exhausted(error, delivery)
         ):
-            log.warning("message_given_up", queue=self.durable, error=str(error), age=delivery.age_seconds)
+            log.warning("message_given_up", queue=self.durable, error=str(error))
             try:
                 await self.give_up(message, delivery, error)
             except ServiceError as later:  # the outcome could not be stored: keep the message
                 log.warning("giving_up_failed", queue=self.durable, error=str(later))
                 await _told(msg.nak(delay=LONGEST_DELAY_SECONDS))
                 return "deferred"
+            self._failing.pop(delivery.sequence, None)
             await _told(msg.term())
             return "given_up"
         wanted = error.retry_after if isinstance(error, Transient) else None
@@ -167,7 +174,13 @@ class Consumer(Generic[M]):
     def _exhausted(self, error: Transient, delivery: Delivery) -> bool:
         if error.max_attempts is not None and delivery.attempt >= error.max_attempts:
             return True
-        return self.patience_seconds is not None and delivery.age_seconds > self.patience_seconds
+        if self.patience_seconds is None:
+            return False
+        now = time.monotonic()
+        failing_since = self._failing.setdefault(delivery.sequence, now)
+        while len(self._failing) > REMEMBERED_FAILURES:
+            del self._failing[next(iter(self._failing))]
+        return now - failing_since > self.patience_seconds
 
     @contextlib.asynccontextmanager
     async def _kept_in_progress(self, msg: Msg) -> AsyncIterator[None]:
@@ -193,7 +206,7 @@ def _delivery(msg: Msg) -> Delivery:
         data=msg.data,
         headers=dict(msg.headers or {}),
         attempt=metadata.num_delivered or 1,
-        age_seconds=max(0.0, time.time() - metadata.timestamp.timestamp()),
+        sequence=metadata.sequence.stream,
     )
 
 

@@ -1,6 +1,7 @@
 """The bus against a real nats-server: create-only facts, compare-and-set, wake-ups, restarts."""
 
 import asyncio
+import time
 
 import msgspec
 import pytest
@@ -111,6 +112,43 @@ async def test_consumer_gives_up_as_the_error_says(
         stop.set()
 
     assert attempts == list(range(1, gives_up_after + 1))
+
+
+async def test_patience_begins_with_the_first_failure_not_with_the_message(bus: Bus) -> None:
+    """A chunk that waited in a long queue gets as many tries as one that did not."""
+    patience = 0.5
+    failures: list[float] = []
+    given_up = asyncio.Event()
+
+    async def handle(_message: bytes, _delivery: Delivery) -> None:
+        failures.append(time.monotonic())
+        raise Transient("away", retry_after=0.1)
+
+    async def give_up(_message: bytes, _delivery: Delivery, _error: ServiceError) -> None:
+        given_up.set()
+
+    await bus.create(topology.chunk("short", "old-0", 0), b"audio")
+    born = time.monotonic()
+    async with asyncio.timeout(5):
+        while time.monotonic() < born + 2 * patience:  # noqa: ASYNC110  # age is what is tested
+            await asyncio.sleep(0.05)
+    consumer = Consumer(
+        stream=Stream.CHUNK,
+        durable=topology.TRANSCRIBER.name,
+        ack_wait_seconds=topology.TRANSCRIBER.ack_wait_seconds,
+        read=lambda delivery: delivery.data,
+        handle=handle,
+        give_up=give_up,
+        patience_seconds=patience,
+    )
+    stop = asyncio.Event()
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(consumer.run(bus, 1, stop))
+        await given_up.wait()
+        stop.set()
+
+    assert len(failures) > 1
+    assert failures[-1] - failures[0] > patience
 
 
 async def test_consumer_hands_a_message_back_when_it_is_cancelled(bus: Bus) -> None:
