@@ -253,7 +253,10 @@ def problem_of(error: BaseException) -> Problem:
 
 def too_large(max_bytes: int) -> TooLarge:
     """The refusal of a recording over the limit."""
-    return TooLarge(f"the recording is larger than {max_bytes} bytes, the most that this server takes")
+    return TooLarge(
+        f"the recording is larger than {max_bytes / 1e9:g} GB, the most that this server takes; send it in "
+        "pieces, or compressed as MP3 or M4A"
+    )
 
 
 def _never_began(error: BaseException, writer: PartWriter) -> bool:
