@@ -7,6 +7,7 @@ import msgspec
 import structlog
 
 from services.common.bus import Bus, Stored, woken_within
+from services.common.errors import StorageFull
 from services.contracts import topology
 from services.contracts.messages import HEADER, EndOfUpload, Problem
 from services.contracts.topology import Stream
@@ -31,6 +32,7 @@ class Upload:
         self._bus = bus
         self._run = run
         self._silence_seconds = silence_seconds
+        self._received = 0
         self.ended: EndOfUpload | None = None
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
@@ -39,14 +41,20 @@ class Upload:
             number = 0
             while self.ended is None:
                 stored = await self._wait_for(number, woken)
+                if stored is None:
+                    return
+                self._received += len(stored.data)
                 if HEADER in stored.headers:
                     self.ended = msgspec.json.decode(stored.headers[HEADER], type=EndOfUpload)
                 if stored.data:
                     yield stored.data
                 number += 1
 
-    async def _wait_for(self, number: int, woken: asyncio.Event) -> Stored:
-        """Part `number`. A part is due every 10 s: when none comes, the uploading process is gone."""
+    async def _wait_for(self, number: int, woken: asyncio.Event) -> Stored | None:
+        """Part `number`, None where the upload ended without it.
+
+        A part is due every 10 s: when none comes, the uploading process is gone.
+        """
         loop = asyncio.get_running_loop()
         quiet_until = loop.time() + self._silence_seconds
         while True:
@@ -58,6 +66,8 @@ class Upload:
             quiet_until += loop.time() - asked  # a broker that is away stops the uploader too
             if loop.time() >= quiet_until:
                 await self._declare_abandoned(number)
+                if self.ended is not None:
+                    return None
                 quiet_until = loop.time() + self._silence_seconds
             else:
                 await woken_within(woken, RECHECK_SECONDS)
@@ -65,7 +75,9 @@ class Upload:
     async def _declare_abandoned(self, number: int) -> None:
         """End the upload in the uploader's place; if it lives after all, the first of both wins."""
         log.warning("upload_abandoned", run=self._run, parts=number)
-        end = EndOfUpload(bytes=0, interrupted=ABANDONED)
-        await self._bus.create(
-            topology.part(self._run, number), b"", {HEADER: msgspec.json.encode(end).decode()}
-        )
+        end = EndOfUpload(bytes=self._received, interrupted=ABANDONED)
+        header = {HEADER: msgspec.json.encode(end).decode()}
+        try:
+            await self._bus.create(topology.part(self._run, number), b"", header)
+        except StorageFull:  # without room for these few bytes nobody else's part comes either
+            self.ended = end

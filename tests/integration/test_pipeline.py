@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -203,7 +204,21 @@ async def test_an_abandoned_upload_keeps_the_text_of_what_arrived(pipeline: Pipe
     record = await pipeline.until_final(job)
 
     assert (record.state, record.upload) == (JobState.INTERRUPTED, UploadState.INTERRUPTED)
+    assert record.upload_bytes == len(talk) // 2
     assert record.problem is not None
+    assert any(isinstance(event, ChunkTranscribed) for event in await pipeline.events(job))
+
+
+async def test_an_abandoned_upload_ends_even_without_room_to_say_so(pipeline: Pipeline, talk: bytes) -> None:
+    job = await pipeline.start_job("full")
+    await pipeline.upload(job, talk[: len(talk) // 2], end=False)
+    info = await pipeline.bus.jetstream.stream_info(Stream.UP)
+    full = dataclasses.replace(info.config, max_bytes=info.state.bytes)
+    await pipeline.bus.jetstream.update_stream(full)
+
+    record = await pipeline.until_final(job)
+
+    assert (record.state, record.upload) == (JobState.INTERRUPTED, UploadState.INTERRUPTED)
     assert any(isinstance(event, ChunkTranscribed) for event in await pipeline.events(job))
 
 
