@@ -78,7 +78,7 @@ class Bus:
                 return None
             if error.err_code in STREAM_FULL:
                 raise StorageFull(
-                    f"the disk budget for {subject.split('.')[0]} is used up; try again later",
+                    "the disk budget of the server is used up; delete what is no longer needed, or try again later",
                     retry_after=FULL_RETRY_SECONDS,
                 ) from error
             raise

@@ -92,7 +92,7 @@ class Intake:
             self._fill_until = time.monotonic() + FILL_SECONDS
         if self._fill >= self._settings.storage_refuse_share:
             raise Unavailable(
-                "the disk budget for recordings is nearly used up; try again when running jobs have ended",
+                "the disk budget for recordings is nearly used up; delete earlier ones, or try again later",
                 code="storage_full",
                 retry_after=FULL_RETRY_SECONDS,
             )
