@@ -78,7 +78,7 @@ class Bus:
                 return None
             if error.err_code in STREAM_FULL:
                 raise StorageFull(
-                    "the disk budget of the server is used up; delete what is no longer needed, or try again later",
+                    "the server has no disk left for this; delete earlier recordings, or try again later",
                     retry_after=FULL_RETRY_SECONDS,
                 ) from error
             raise
