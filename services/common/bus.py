@@ -190,10 +190,9 @@ class Bus:
                 return work.result()
             raise nats.errors.ConnectionReconnectingError
         finally:
-            lost.cancel()
-            if not work.done():
-                work.cancel()
-                await asyncio.wait({work})
+            for task in (work, lost):
+                task.cancel()
+            await asyncio.gather(work, lost, return_exceptions=True)  # a done one's error counts as seen
 
     async def on_lost(self) -> None:
         """nats-py's callback for a broken connection."""

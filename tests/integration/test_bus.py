@@ -1,6 +1,7 @@
 """The bus against a real nats-server: create-only facts, compare-and-set, wake-ups, restarts."""
 
 import asyncio
+import gc
 import time
 
 import msgspec
@@ -112,6 +113,21 @@ async def test_consumer_gives_up_as_the_error_says(
         stop.set()
 
     assert attempts == list(range(1, gives_up_after + 1))
+
+
+async def test_a_reader_that_leaves_costs_no_stray_error(bus: Bus) -> None:
+    """Cancelled in the very moment in which its answer came, an operation's error is nobody's any more."""
+    strays: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: strays.append(context))
+    for pauses in range(40):
+        reading = asyncio.create_task(bus.last(Stream.RES, topology.text("none-0", 1)))
+        for _ in range(pauses):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    gc.collect()
+
+    assert strays == []
 
 
 async def test_patience_begins_with_the_first_failure_not_with_the_message(bus: Bus) -> None:
