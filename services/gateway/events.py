@@ -5,6 +5,7 @@ import time
 
 from aiohttp import web
 
+from services.common.bus import woken_within
 from services.contracts.messages import JobEnded, JobRecord
 from services.gateway.answers import Job, shown
 from services.gateway.caller import caller, may_listen
@@ -37,7 +38,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         async with request.app[STREAMS].open(request, response) as stream:
             reader = _Reader(request.app, stream, record, after)
             while may_listen(request.app, identity) and not await reader.advance(woken):
-                await stream.pause(woken, RECHECK_SECONDS)
+                await woken_within(woken, RECHECK_SECONDS)
     return response
 
 

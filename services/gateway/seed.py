@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 from aiohttp import web
 
+from services.common.bus import woken_within
 from services.contracts.hotwords import Hotwords
 from services.contracts.inference import MAX_AUDIO_SECONDS
 from services.contracts.messages import ChunkFailed, ChunkTranscribed, JobEnded, JobRecord, JobState, Problem
@@ -113,7 +114,7 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
             with request.app[WAKEUPS].on(record.id) as woken:
                 replay = _Replay(request.app, stream, record)
                 while may_listen(request.app, identity) and not await replay.advance(woken):
-                    await stream.pause(woken, RECHECK_SECONDS)
+                    await woken_within(woken, RECHECK_SECONDS)
     return response
 
 

@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import Counter, Gauge
 
 from services.common.errors import ServiceError
+from services.gateway.beside import beside
 from services.gateway.errors import Unavailable
 from services.gateway.settings import Settings
 
@@ -47,14 +48,13 @@ class EventStream:
         """A line that keeps proxies and clients from giving up."""
         await self._write(b": still here\n\n")
 
-    async def pause(self, woken: asyncio.Event, seconds: float) -> None:
-        """Wait for a wake-up, at most so long, and send a comment when one is due."""
-        silent_until = self._written_at + self._settings.heartbeat_seconds
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(seconds, max(0.0, silent_until - time.monotonic()))):
-                await woken.wait()
-        if time.monotonic() >= silent_until:
-            await self.comment()
+    async def beat(self) -> None:
+        """Send a comment whenever nothing else was sent for long, whatever the events are waiting for."""
+        while True:
+            silent_until = self._written_at + self._settings.heartbeat_seconds
+            await asyncio.sleep(silent_until - time.monotonic())
+            if time.monotonic() >= self._written_at + self._settings.heartbeat_seconds:
+                await self.comment()
 
     async def _write(self, data: bytes) -> None:
         async with asyncio.timeout(self._settings.write_seconds):
@@ -81,7 +81,9 @@ class Streams:
         try:
             with OPEN.track_inprogress():
                 await response.prepare(request)
-                yield EventStream(response, self._settings)
+                stream = EventStream(response, self._settings)
+                async with beside(stream.beat()):
+                    yield stream
                 await response.write_eof()
         except ConnectionResetError:
             log.debug("reader_gone")

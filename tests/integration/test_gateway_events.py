@@ -142,6 +142,20 @@ async def test_streams_end_when_the_process_stops(start_gateway: StartGateway) -
                 assert b"event: job" in await reading
 
 
+async def test_comments_come_while_the_broker_is_away(
+    start_gateway: StartGateway, broker: NatsServer, bus: Bus
+) -> None:
+    async with start_gateway(heartbeat_seconds=0.2) as gateway:
+        job = str((await upload(gateway))["id"])
+        await publish(bus, run_id(job, 0), cut(0))
+        async with gateway.request("GET", f"/v1/jobs/{job}/events") as answer, asyncio.timeout(30):
+            await broker.kill()
+            comments = 0
+            while comments < 10:  # more than one look at the record lasts
+                comments += (await answer.content.readline()).startswith(b":")
+            await broker.start()
+
+
 async def test_a_reader_keeps_its_stream_through_a_killed_broker(
     gateway: Gateway, broker: NatsServer, bus: Bus
 ) -> None:
