@@ -146,7 +146,7 @@ class Decoding:
         exit_code = await self._child.ended()
         said = verdict.report(self._child.log.text())
         if not self.samples:
-            return self._told(verdict.without_sound(said, self.source_bytes))
+            return self._told(verdict.without_sound(said))
         return verdict.with_sound(said, self._promise, self.samples, exit_code)
 
     def _told(self, problem: Problem) -> Problem:

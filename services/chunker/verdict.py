@@ -55,10 +55,8 @@ def report(log: str) -> Report:
     )
 
 
-def without_sound(said: Report, source_bytes: int) -> Problem:
-    """Why not a single sample came."""
-    if not source_bytes:
-        return problems.EMPTY
+def without_sound(said: Report) -> Problem:
+    """Why not a single sample came of bytes that were there."""
     if said.index_missing:
         return problems.INDEX_MISSING
     if said.container is None:

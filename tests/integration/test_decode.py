@@ -80,9 +80,9 @@ async def decode(
         return lengths, decoding.problem
 
 
-async def refused(data: bytes, spool: Spool) -> str:
+async def refused(data: bytes, spool: Spool, *, size: int = 65_536) -> str:
     with pytest.raises(BadRecording) as caught:
-        await decode(data, spool)
+        await decode(data, spool, size=size)
     assert len(str(caught.value)) > 40
     return caught.value.code
 
@@ -103,6 +103,10 @@ async def test_no_bytes_are_an_empty_file(spool: Spool) -> None:
 async def test_noise_and_text_are_no_audio(spool: Spool) -> None:
     assert await refused(random.Random(1).randbytes(20_000), spool) == "not_audio"
     assert await refused(b"Dear Sir or Madam,\n" * 2000, spool) == "not_audio"
+
+
+async def test_what_the_decoder_gives_up_before_it_took_all_of_it_is_not_called_empty(spool: Spool) -> None:
+    assert await refused(b"\x93\x05" * 1_000_000, spool, size=2_000_000) == "not_audio"
 
 
 @pytest.mark.parametrize(("fmt", "codec"), [("mp4", "mpeg4"), ("webm", "libvpx")])
