@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 import structlog
@@ -72,6 +72,16 @@ class Streams:
     @contextlib.asynccontextmanager
     async def open(self, request: web.Request, response: web.StreamResponse) -> AsyncIterator[EventStream]:
         """A stream that ends quietly when its reader goes or the broker is away: readers come back."""
+        with self._counted():
+            await response.prepare(request)  # where the reader has gone by now, its request ends here
+            with _ended_quietly(request):
+                stream = EventStream(response, self._settings)
+                async with beside(stream.beat()):
+                    yield stream
+                await response.write_eof()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
         if self._open >= self._settings.max_streams:
             raise Unavailable(
                 f"{self._open} event streams are open, the most this server carries; try again soon",
@@ -80,21 +90,23 @@ class Streams:
         self._open += 1
         try:
             with OPEN.track_inprogress():
-                await response.prepare(request)
-                stream = EventStream(response, self._settings)
-                async with beside(stream.beat()):
-                    yield stream
-                await response.write_eof()
-        except ConnectionResetError:
-            log.debug("reader_gone")
-        except TimeoutError:
-            log.info("reader_too_slow")
-            if request.transport is not None:
-                request.transport.abort()
-        except ServiceError as error:
-            log.info("event_stream_broken_off", error=str(error))
+                yield
         finally:
             self._open -= 1
+
+
+@contextlib.contextmanager
+def _ended_quietly(request: web.Request) -> Iterator[None]:
+    try:
+        yield
+    except ConnectionResetError:
+        log.debug("reader_gone")
+    except TimeoutError:
+        log.info("reader_too_slow")
+        if request.transport is not None:
+            request.transport.abort()
+    except ServiceError as error:
+        log.info("event_stream_broken_off", error=str(error))
 
 
 STREAMS = web.AppKey("streams", Streams)

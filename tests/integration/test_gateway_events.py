@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import structlog
 
 from services.common.bus import Bus
 from services.contracts.identifiers import run_id
@@ -19,6 +20,7 @@ from tests.gateways import (
     gap,
     publish,
     text,
+    until,
     upload,
 )
 
@@ -118,6 +120,25 @@ async def test_a_silent_stream_carries_comments(start_gateway: StartGateway, bus
             async with asyncio.timeout(5):
                 while not (await answer.content.readline()).startswith(b":"):
                     pass
+
+
+async def test_readers_that_leave_at_once_are_no_bug_of_ours(gateway: Gateway) -> None:
+    job = str((await upload(gateway))["id"])
+    port = int(gateway.url.rpartition(":")[2])
+    ask = f"GET /v1/jobs/{job}/events HTTP/1.1\r\nHost: x\r\nX-User: ann\r\n\r\n".encode()
+    with structlog.testing.capture_logs() as logs:
+        for _ in range(20):
+            _reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(ask)
+            await writer.drain()
+            writer.transport.abort()
+
+        async def all_done() -> bool:
+            return len([entry for entry in logs if entry["event"] == "request_done"]) == 20
+
+        await until(all_done)
+
+    assert not [entry for entry in logs if entry["event"] == "handler_broke"]
 
 
 async def test_streams_over_the_limit_get_503(start_gateway: StartGateway) -> None:
