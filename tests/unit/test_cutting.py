@@ -10,7 +10,6 @@ from services.chunker.cutting import (
     FRAME,
     LONGEST,
     PAD,
-    SAMPLE_RATE,
     SHORTEST,
     SPEECH,
     Chunk,
@@ -20,6 +19,7 @@ from services.chunker.cutting import (
     cut_after,
     without_tail,
 )
+from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import ChunkCut, Range
 
 BLOCK = 300
