@@ -27,6 +27,8 @@ LONGEST_DELAY_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
 """A broker that is killed comes back within seconds; a cluster that lost its leader within ten."""
 FULL_RETRY_SECONDS = 30.0
+REPEAT_SECONDS = 5.0
+REMEMBERED_SENTENCES = 20
 
 WRONG_LAST_SEQUENCE = 10071
 STREAM_FULL = (10077, 10023)
@@ -240,11 +242,21 @@ async def connect(
     client = Client()
     bus: list[Bus] = []
 
+    loop = asyncio.get_running_loop()
+    quiet_until: dict[str, float] = {}
+
     async def told(error: Exception) -> None:
+        """Say each thing every few seconds only: a server that is away is tried four times a second."""
+        said = _said(error)
+        if loop.time() < quiet_until.get(said, 0.0):
+            return
+        if len(quiet_until) > REMEMBERED_SENTENCES:
+            quiet_until.clear()
+        quiet_until[said] = loop.time() + REPEAT_SECONDS
         if not bus:
-            log.info("waiting_for_nats", url=settings.nats_url, error=_said(error))
+            log.info("waiting_for_nats", url=settings.nats_url, error=said)
         else:
-            log.info("nats_said", error=_said(error))
+            log.info("nats_said", error=said)
 
     async def lost() -> None:
         for one in bus:

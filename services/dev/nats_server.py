@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import fcntl
 import shutil
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import aiohttp
 
@@ -45,7 +47,8 @@ class NatsServer:
             f'server_name: local\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
             f'jetstream {{ store_dir: "{self._store}", max_file_store: {self._max_store}, max_mem: 256MB }}\n'
         )
-        with (self._store / "nats.log").open("ab") as output:
+        with (self._store / "nats.log").open("ab") as output, (self._store / "lock").open("ab") as lock:
+            self._claim(lock)
             self.process = await asyncio.create_subprocess_exec(
                 binary(),
                 "-c",
@@ -53,6 +56,7 @@ class NatsServer:
                 stdout=output,
                 stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(lock.fileno(),),  # it holds the lock for as long as it lives
                 start_new_session=True,  # Ctrl-C must not take the broker from those who still finish
             )
         async with asyncio.timeout(START_SECONDS):
@@ -61,6 +65,16 @@ class NatsServer:
                     tail = (self._store / "nats.log").read_text()[-500:]
                     raise Misconfigured(f"nats-server did not start on port {self.port}: {tail}")
                 await asyncio.sleep(0.05)
+
+    def _claim(self, lock: IO[bytes]) -> None:
+        """Two servers on one store would ruin it."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Misconfigured(
+                f"another nats-server works on {self._store}: stop that stack, or set WHISPER_DATA to "
+                "another folder"
+            ) from error
 
     async def kill(self) -> None:
         """kill -9, as a crash would."""

@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 
 from services.common.bus import connect
+from services.common.errors import Misconfigured
 from services.common.settings import ServiceSettings
 from services.contracts.topology import MINIMUM_SERVER
-from services.dev.nats_server import NatsServer
+from services.dev.nats_server import NatsServer, nats_server
 from services.dev.processes import child, free_port
 from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
@@ -91,3 +92,11 @@ async def test_a_wrong_setting_is_named(server: NatsServer) -> None:
 
     assert process.returncode == 2
     assert b"TRANSCRIBER_SLOTS='many'" in said
+
+
+async def test_two_brokers_never_share_a_store(tmp_path: Path) -> None:
+    async with nats_server(tmp_path) as first:
+        with pytest.raises(Misconfigured, match="WHISPER_DATA"):
+            await NatsServer(tmp_path).start()
+        await first.kill()
+        await first.start()
