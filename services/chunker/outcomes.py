@@ -76,9 +76,12 @@ class Outcomes:
         return tuple(cuts)
 
     async def _check_record(self) -> None:
-        record = await self._jobs.get(topology.job_record(self._command.owner, self._command.job))
-        if record is None or record.deleted or record.run != self._command.run:
+        subject = topology.job_record(self._command.owner, self._command.job)
+        if self._gone(await self._jobs.get(subject)) and self._gone(await self._jobs.newest(subject)):
             raise JobGoneError
+
+    def _gone(self, record: JobRecord | None) -> bool:
+        return record is None or record.deleted or record.run != self._command.run
 
     def _apply(self, event: JobEvent) -> None:
         match event:

@@ -86,9 +86,12 @@ class Bus:
             raise
         return ack.seq
 
-    async def last(self, stream: str, subject: str) -> Stored | None:
-        """The newest message of one subject; None may also mean "not yet" on a replica that lags."""
-        return await self._read(lambda: self.jetstream.get_msg(stream, subject=subject, direct=True))
+    async def last(self, stream: str, subject: str, *, by_leader: bool = False) -> Stored | None:
+        """The newest message of one subject, as any replica knows it, or for certain from the leader.
+
+        A replica that lags may answer with an older one, or with None for "not yet".
+        """
+        return await self._read(lambda: self.jetstream.get_msg(stream, subject=subject, direct=not by_leader))
 
     async def next(self, stream: str, subjects: str, after: int) -> Stored | None:
         """The first message of the matching subjects whose sequence is greater than `after`."""

@@ -19,8 +19,13 @@ class Documents(Generic[V]):
         self._of = of
 
     async def get(self, subject: str) -> V | None:
-        """The value stored under the subject, if any."""
-        found = await self._read(subject)
+        """The value stored under the subject, if any; a replica that lags may tell an older one, or none."""
+        found = await self._read(subject, by_leader=False)
+        return found[0] if found else None
+
+    async def newest(self, subject: str) -> V | None:
+        """The same for certain, for decisions that cannot be taken back."""
+        found = await self._read(subject, by_leader=True)
         return found[0] if found else None
 
     async def create(self, subject: str, value: V) -> bool:
@@ -37,7 +42,7 @@ class Documents(Generic[V]):
         `change` runs again whenever somebody else was faster, so it must be a pure function.
         """
         while True:
-            found = await self._read(subject)
+            found = await self._read(subject, by_leader=True)
             old, revision = found if found else (default, 0)
             if old is None:
                 return None
@@ -47,8 +52,8 @@ class Documents(Generic[V]):
             if await self._bus.replace(subject, msgspec.json.encode(new), expected=revision) is not None:
                 return new
 
-    async def _read(self, subject: str) -> tuple[V, int] | None:
-        stored = await self._bus.last(self._stream, subject)
+    async def _read(self, subject: str, *, by_leader: bool) -> tuple[V, int] | None:
+        stored = await self._bus.last(self._stream, subject, by_leader=by_leader)
         if stored is None or not stored.data:
             return None
         return msgspec.json.decode(stored.data, type=self._of), stored.sequence

@@ -60,6 +60,10 @@ class Jobs:
         """The record, a deleted job's too."""
         return await self._records.get(topology.job_record(owner, job)) if is_job_id(job) else None
 
+    async def newest(self, record: JobRecord) -> JobRecord | None:
+        """The record as it is for certain; `get` may be answered by a replica that lags."""
+        return await self._records.newest(topology.job_record(record.owner, record.id))
+
     async def visible(self, owner: str, job: str) -> JobRecord:
         """The record of a job that this owner may see; raises `NotFound`."""
         record = await self.get(owner, job)

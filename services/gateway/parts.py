@@ -142,7 +142,7 @@ class PartWriter:
     async def _check_own(self, number: int, payload: bytes, headers: dict[str, str]) -> None:
         """A number that is taken holds our own part, stored by a try whose answer got lost, or the end
         that the chunker declared because this upload was silent for too long."""
-        found = await self._bus.last(Stream.UP, topology.part(self._run, number))
+        found = await self._bus.last(Stream.UP, topology.part(self._run, number), by_leader=True)
         if found is None or found.data != payload or found.headers.get(HEADER) != headers.get(HEADER):
             raise UploadInterrupted("the upload paused for too long and was ended; send the recording again")
 

@@ -182,6 +182,8 @@ class Reception:
             return
         found = await self._stores.jobs.get(self._record.owner, self._record.id)
         if found is None or found.deleted or found.run != self._record.run:
+            found = await self._stores.jobs.newest(self._record)
+        if found is None or found.deleted or found.run != self._record.run:
             raise NotFound("the job was deleted during its upload")
         if found.upload is UploadState.INTERRUPTED:
             raise UploadInterrupted("the upload paused for too long and was ended; send the recording again")

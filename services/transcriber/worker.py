@@ -83,10 +83,12 @@ class Transcriber:
 
     async def _live_record(self, command: TranscribeChunk) -> JobRecord | None:
         """The job's record, unless the job was deleted or its upload begun anew."""
-        record = await self._jobs.get(topology.job_record(command.owner, command.job))
-        if record is None or record.deleted or record.run != command.run:
-            return None
-        return record
+        subject = topology.job_record(command.owner, command.job)
+        for read in (self._jobs.get, self._jobs.newest):
+            record = await read(subject)
+            if record is not None and not record.deleted and record.run == command.run:
+                return record
+        return None
 
     async def _publish(self, command: TranscribeChunk, subject: str, event: msgspec.Struct) -> None:
         """Store the outcome, then look again: one that came after a deletion must not stay."""

@@ -44,8 +44,17 @@ async def test_next_walks_the_matching_subjects_in_stream_order(bus: Bus) -> Non
     assert seen == [b"2", b"0", b"1"]
 
 
-async def test_last_is_none_where_nothing_was_stored(bus: Bus) -> None:
-    assert await bus.last(Stream.RES, topology.text("none-0", 1)) is None
+@pytest.mark.parametrize("by_leader", [False, True])
+async def test_last_is_the_newest_message_or_none(bus: Bus, by_leader: bool) -> None:
+    subject = topology.job_record("owner", "job")
+    assert await bus.last(Stream.JOB, subject, by_leader=by_leader) is None
+
+    await bus.create(subject, b"")
+    await bus.replace(subject, b"new", expected=1, headers={"X-Note": "kept"})
+
+    stored = await bus.last(Stream.JOB, subject, by_leader=by_leader)
+    assert stored is not None
+    assert (stored.sequence, stored.data, stored.headers["X-Note"]) == (2, b"new", "kept")
 
 
 async def test_documents_change_survives_racing_writers(bus: Bus) -> None:
