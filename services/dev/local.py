@@ -20,7 +20,7 @@ from services.common.errors import Misconfigured
 from services.dev.moto_server import moto_server
 from services.dev.nats_server import NatsServer, nats_server
 from services.dev.output import Announce
-from services.dev.processes import free_port
+from services.dev.processes import child, free_port
 from services.dev.sagemaker_runtime import sagemaker_runtime
 from services.dev.supervisor import Program, Supervisor
 
@@ -88,7 +88,7 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         supervisor.watch("nats-server", nats.process)
         environ = _environ(options, nats.url, secrets_url)
         await _store_credentials(secrets_url, {options.username: password, **options.more_users})
-        await _provision(environ)
+        await provision(environ)
         container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
         environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = runtime_url
         metrics: dict[str, str] = {}
@@ -161,17 +161,11 @@ async def _store_credentials(secrets_url: str, passwords: Mapping[str, str]) -> 
         await client.create_secret(Name=SECRET_NAME, SecretString=value)
 
 
-async def _provision(environ: Mapping[str, str]) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.provision",
-        env=dict(environ),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    said, _ = await process.communicate()
+async def provision(environ: Mapping[str, str]) -> None:
+    """Declare the streams in a process of its own."""
+    arguments = (sys.executable, "-m", "services.provision")
+    async with child(arguments, environ=environ, output=asyncio.subprocess.PIPE) as process:
+        said = b"".join(await process.communicate())
     if process.returncode:
         raise Misconfigured(f"provisioning the streams failed: {said.decode(errors='replace')[-1000:]}")
 

@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
+import psutil
 import pytest
 
 from services.common.bus import connect
 from services.common.errors import Misconfigured
 from services.common.settings import ServiceSettings
 from services.contracts.topology import MINIMUM_SERVER
+from services.dev.local import provision
 from services.dev.nats_server import NatsServer, nats_server
 from services.dev.processes import child, free_port
 from services.provision.declare import declare
@@ -100,3 +102,16 @@ async def test_two_brokers_never_share_a_store(tmp_path: Path) -> None:
             await NatsServer(tmp_path).start()
         await first.kill()
         await first.start()
+
+
+async def test_a_stack_that_is_stopped_while_it_provisions_leaves_nothing(server: NatsServer) -> None:
+    us = psutil.Process()
+    before = set(us.children())
+    provisioning = asyncio.create_task(provision(environ(server)))
+    async with asyncio.timeout(10):
+        while not set(us.children()) - before:  # noqa: ASYNC110  # it is another process's state
+            await asyncio.sleep(0.02)
+    provisioning.cancel()
+    await asyncio.gather(provisioning, return_exceptions=True)
+
+    assert not set(us.children()) - before
