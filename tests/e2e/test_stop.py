@@ -27,17 +27,19 @@ class Running:
     def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
         self.process = process
         self.url = url
-        self.family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+        self.family = psutil.Process(process.pid).children(recursive=True)
 
     def member(self, name: str) -> psutil.Process:
         [found] = [one for one in self.family if name in " ".join(one.cmdline())]
         return found
 
     async def gone(self) -> float:
-        """Seconds until the last process of the family has ended."""
+        """Seconds until the stack and the last process of its family have ended."""
         started = time.monotonic()
-        await asyncio.to_thread(psutil.wait_procs, self.family, 20)
-        await self.process.wait()
+        async with asyncio.timeout(20):
+            await self.process.wait()
+        _, left = await asyncio.to_thread(psutil.wait_procs, self.family, 10)
+        assert not left
         return time.monotonic() - started
 
 
