@@ -18,7 +18,7 @@ run: setup ## Run the whole system on http://localhost:8080 (PORT=... for anothe
 	@exec $(PYTHON) -m services.dev
 
 test: setup-test lint ## Lint, type-check and run every test but the slow ones
-	@$(PYTHON) -m pytest -m "not slow"
+	@$(PYTHON) -m pytest -m "not slow" --numprocesses auto --dist loadgroup
 
 lint: setup-test ## Check style and types
 	@$(PYTHON) -m ruff check .

@@ -17,6 +17,13 @@ from services.provision.settings import Settings as ProvisionSettings
 ConnectBus = Callable[[str], AbstractAsyncContextManager[Bus]]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each file stays with one worker, for its module's fixtures, and so do all that share the one stack."""
+    for item in items:
+        shares_stack = "stack" in getattr(item, "fixturenames", ()) and item.path.parent.name == "e2e"
+        item.add_marker(pytest.mark.xdist_group("stack" if shares_stack else str(item.path)))
+
+
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[NatsServer]:
     """A nats-server of the test's own, with every stream declared."""

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter, Histogram
 
+from services.chunker import problems
 from services.chunker.chunks import ReadyChunk, Recording, Tools, chunks
 from services.chunker.outcomes import Outcomes
 from services.chunker.problems import BadRecording
@@ -84,7 +85,7 @@ class Job:
         count, recording, state = 0, NOTHING, JobState.COMPLETED
         try:
             count, recording = await self._hand_out()
-            problem = recording.problem
+            problem = recording.problem or (None if count else problems.NO_SPEECH)
         except BadRecording as error:
             state, problem = JobState.FAILED, error.problem
         await self._outcomes.until_settled(*range(count))

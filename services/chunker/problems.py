@@ -54,6 +54,13 @@ STALLED = Problem(
 )
 
 
+NO_SPEECH = Problem(
+    code="no_speech",
+    message="No speech was found in this recording, so there is no text. "
+    "If somebody does speak in it, send it again with silence skipping off.",
+)
+
+
 def not_audio(kind: str) -> Problem:
     """The bytes are `kind` ("a PDF document"), not sound."""
     return Problem(

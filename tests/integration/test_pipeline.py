@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import dataclasses
 import hashlib
+import io
 import time
+import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -231,6 +233,24 @@ async def test_what_is_no_recording_fails_with_a_sentence(pipeline: Pipeline) ->
     assert record.state is JobState.FAILED
     assert record.problem is not None
     assert "recording" in record.problem.message
+
+
+async def test_a_recording_without_speech_says_so(pipeline: Pipeline) -> None:
+    silence = io.BytesIO()
+    with wave.open(silence, "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 16_000 * 20))
+    job = await pipeline.start_job("silence")
+    await pipeline.upload(job, silence.getvalue())
+
+    record = await pipeline.until_final(job)
+
+    assert record.state is JobState.COMPLETED
+    assert record.problem is not None
+    assert record.problem.code == "no_speech"
+    [end] = await pipeline.events(job)
+    assert isinstance(end, JobEnded)
+    assert [(gap.start, gap.end) for gap in end.skipped] == [(0, 16_000 * 20)]
 
 
 async def test_a_chunk_the_container_rejects_becomes_a_gap(pipeline: Pipeline, talk: bytes) -> None:

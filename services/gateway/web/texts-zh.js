@@ -139,6 +139,7 @@ export const CHINESE = {
   "problem.bad_credentials": "用户名或密码不正确。",
   "problem.internal": "服务器内部错误，请重试；若反复出现，请联系管理员。",
   "problem.not_audio": "这不是可以读取的录音。请选择 MP3、M4A、WAV、FLAC、OGG、Opus、WebM、AAC 或有声音的视频。",
+  "problem.no_speech": "这段录音中没有发现人声，因此没有文字。如果确有人说话，请关闭“跳过静音”后重新上传。",
   "problem.playlist": "这是播放列表，只指向别处的录音。请上传录音文件本身。",
   "problem.no_sound_track": "这个视频没有声音，请上传带有音轨的版本。",
   "problem.unknown_codec": "不支持这种音频编码，请转换为 MP3、M4A 或 FLAC。",
