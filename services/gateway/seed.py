@@ -8,7 +8,15 @@ from aiohttp import web
 from services.common.bus import woken_within
 from services.contracts.hotwords import Hotwords
 from services.contracts.inference import MAX_AUDIO_SECONDS
-from services.contracts.messages import ChunkFailed, ChunkTranscribed, JobEnded, JobRecord, JobState, Problem
+from services.contracts.messages import (
+    ChunkCut,
+    ChunkFailed,
+    ChunkTranscribed,
+    JobEnded,
+    JobRecord,
+    JobState,
+    Problem,
+)
 from services.gateway.answers import json_response, shown
 from services.gateway.caller import caller, may_listen
 from services.gateway.errors import HttpError, Unavailable
@@ -146,7 +154,8 @@ class _Replay:
         async for sequence, event in self._app[RESULTS].events(self._record, self._after):
             self._after = sequence
             self._transcript.add(event)
-            await self._begin()
+            if not isinstance(event, ChunkCut):
+                await self._begin()
             if isinstance(event, ChunkTranscribed | ChunkFailed):
                 await self._advance()
             if isinstance(event, JobEnded) and event.attempt >= self._record.attempt:
@@ -155,7 +164,7 @@ class _Replay:
         return False
 
     async def _begin(self) -> None:
-        """The first event, once something is known of the recording's length."""
+        """The first event, with the first text: by then several cuts tell how long the recording may be."""
         if self._begun:
             return
         self._begun = True
