@@ -54,20 +54,6 @@ class Lifecycle:
         finally:
             self.ready = False
 
-    async def unless_stopped(self, waiting: Awaitable[None]) -> bool:
-        """Wait, but not past a stop; False when the stop came first."""
-        work = asyncio.ensure_future(waiting)
-        stopped = asyncio.ensure_future(self.stop.wait())
-        try:
-            await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                work.result()
-            return work.done()
-        finally:
-            for task in (work, stopped):
-                task.cancel()
-            await asyncio.gather(work, stopped, return_exceptions=True)
-
 
 Main = Callable[[Lifecycle], Awaitable[None]]
 S = TypeVar("S", bound=ServiceSettings)

@@ -1,7 +1,6 @@
 """`python -m services.provision`: declare streams and consumers once, then exit."""
 
 import asyncio
-import os
 import sys
 
 import structlog
@@ -9,7 +8,7 @@ import structlog
 from services.common.bus import connect
 from services.common.errors import ServiceError
 from services.common.logs import configure
-from services.common.settings import load
+from services.common.service import load_or_exit
 from services.contracts.topology import MINIMUM_SERVER
 from services.provision.declare import declare
 from services.provision.settings import Settings
@@ -23,7 +22,7 @@ async def provision(settings: Settings) -> None:
 
 def main() -> None:
     """Exit 0 when everything stands as wanted, 2 when it cannot."""
-    settings = load(Settings, os.environ)
+    settings = load_or_exit(Settings)
     configure("provision", settings.log_level)
     try:
         asyncio.run(provision(settings))
