@@ -16,6 +16,10 @@ MAX_AUDIO_SECONDS = 30.0
 MAX_BODY_BYTES = 6 * 1024 * 1024
 """SageMaker's real-time limit as its service model states it; a 30 s chunk needs under 1 MB."""
 
+MAX_BEAMS = 5
+MAX_PROMPT_CHARACTERS = 4_000
+"""Far more than the 223 tokens a model can take; the end of a longer prompt is what it gets."""
+
 AUDIO_PART = "audio"
 OPTIONS_PART = "options"
 
@@ -43,6 +47,11 @@ class InferenceOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
     hotwords: Hotwords | None = None
     timestamps: Timestamps = Timestamps.SEGMENT
     temperature: float = 0.0
+    """0 starts the fallback ladder; a higher one samples at just that temperature."""
+    prompt: str = ""
+    """Text that is taken to precede the audio: it steers spelling and style."""
+    beams: int = 1
+    """Paths followed at once; `logit_bias` hotwords take two at least."""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
