@@ -9,9 +9,9 @@ import msgspec
 
 from services.contracts.hotwords import MAX_BOOST, Hotwords, InvalidHotwords, validated
 from services.contracts.inference import Task, Timestamps
+from services.contracts.languages import NAMES
 from services.contracts.messages import JobOptions
 from services.gateway.errors import BadHotwords, InvalidOption
-from services.gateway.languages import LANGUAGES
 
 FIELDS = (
     "name",
@@ -83,7 +83,7 @@ def _language(text: str) -> str | None:
     code = text.strip().lower()
     if code in ("", "auto"):
         return None
-    if code not in LANGUAGES:
+    if code not in NAMES:
         raise InvalidOption(
             f"unknown language {text!r}: use a code such as en or zh, or auto", field="language"
         )

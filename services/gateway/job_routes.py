@@ -5,9 +5,9 @@ from urllib.parse import quote
 import msgspec
 from aiohttp import web
 
+from services.common import subtitles
 from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
-from services.gateway import transcript
 from services.gateway.answers import json_response, location, shown
 from services.gateway.caller import caller
 from services.gateway.errors import InvalidRequest
@@ -68,7 +68,7 @@ async def get_transcript(request: web.Request) -> web.Response:
         headers["Content-Disposition"] = _attachment(record, wanted)
     if wanted is Format.JSON:
         return json_response(await _whole(request, record, found), headers=headers)
-    text = {Format.SRT: transcript.srt, Format.VTT: transcript.vtt}.get(wanted)
+    text = {Format.SRT: subtitles.srt, Format.VTT: subtitles.vtt}.get(wanted)
     return web.Response(
         text=text(found.lines) if text else found.text + "\n",
         content_type=TEXT_TYPES[wanted],

@@ -1,4 +1,4 @@
-"""The words of a job so far, put in order from its events, and written as JSON, text, SRT or WebVTT."""
+"""The words of a job so far, put in order from its events."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -158,43 +158,6 @@ def joined(texts: Iterator[tuple[str, str]]) -> str:
         if piece:
             whole += ("" if not whole or language in UNSPACED else " ") + piece
     return whole
-
-
-def srt(lines: list[Line]) -> str:
-    """SubRip subtitles."""
-    return "".join(
-        f"{number}\n{_clock(line.start, ',')} --> {_clock(line.end, ',')}\n{_cue(line.text)}\n\n"
-        for number, line in enumerate(_spoken(lines), start=1)
-    )
-
-
-def vtt(lines: list[Line]) -> str:
-    """WebVTT subtitles (https://www.w3.org/TR/webvtt1/)."""
-    cues = (
-        f"{_clock(line.start, '.')} --> {_clock(line.end, '.')}\n{_escaped(_cue(line.text))}\n\n"
-        for line in _spoken(lines)
-    )
-    return "WEBVTT\n\n" + "".join(cues)
-
-
-def _spoken(lines: list[Line]) -> Iterator[Line]:
-    return (line for line in lines if line.text)
-
-
-def _cue(text: str) -> str:
-    """A blank line would end the cue, and --> would begin another."""
-    return " ".join(text.split()).replace("-->", "->")
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _clock(time: float, point: str) -> str:
-    minutes, milliseconds = divmod(round(time * 1000), 60_000)
-    hours, minutes = divmod(minutes, 60)
-    whole, part = divmod(milliseconds, 1000)
-    return f"{hours:02}:{minutes:02}:{whole:02}{point}{part:03}"
 
 
 def _summed(reports: list[HotwordsReport]) -> HotwordsSum:

@@ -1,4 +1,4 @@
-"""Transcripts: order, joining, subtitles, gaps, silence and hotword reports."""
+"""Transcripts: order, joining, gaps, silence and hotword reports."""
 
 from services.contracts.hotwords import DroppedHotword, HotwordHit, HotwordMethod, HotwordsReport
 from services.contracts.inference import SAMPLE_RATE, Segment, Word
@@ -98,21 +98,3 @@ def test_hotword_reports_are_summed() -> None:
     assert found is not None
     assert (found.given, found.applied, len(found.dropped)) == (3, 2, 1)
     assert [hit.word for hit in found.hits] == ["Bob", "Anna"]
-
-
-def test_srt() -> None:
-    lines = [
-        Line(start=0.0, end=2.5, text="One --> two", chunk=0),
-        Line(start=2.5, end=3.0, text="", chunk=0),
-        Line(start=3661.0005, end=3662.9996, text="two\n\nlines", chunk=1),
-    ]
-    assert transcript.srt(lines) == (
-        "1\n00:00:00,000 --> 00:00:02,500\nOne -> two\n\n2\n01:01:01,000 --> 01:01:03,000\ntwo lines\n\n"
-    )
-
-
-def test_vtt_escapes_what_would_be_markup() -> None:
-    lines = [Line(start=0.0, end=1.0, text="a < b & <i>c</i>", chunk=0)]
-    assert transcript.vtt(lines) == (
-        "WEBVTT\n\n00:00:00.000 --> 00:00:01.000\na &lt; b &amp; &lt;i&gt;c&lt;/i&gt;\n\n"
-    )
