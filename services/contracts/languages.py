@@ -26,7 +26,7 @@ _CODES = {name: code for code, name in NAMES.items()} | {
 
 
 def code_of(text: str) -> str | None:
-    """The code of a language given as `zh`, `Chinese` or `<|zh|>`; None for one that Whisper does not know."""
+    """The code of a language given as `zh`, `Chinese` or `<|zh|>`; None for an unknown one."""
     plain = text.strip().lower().removeprefix("<|").removesuffix("|>")
     return plain if plain in NAMES else _CODES.get(plain)
 

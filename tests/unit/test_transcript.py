@@ -12,8 +12,7 @@ from services.contracts.messages import (
     Problem,
     Range,
 )
-from services.gateway import transcript
-from services.gateway.transcript import Gap, Line, Stretch, Transcript
+from services.gateway.transcript import Gap, Stretch, Transcript
 
 PROBLEM = Problem(code="endpoint_failed", message="It failed.")
 
