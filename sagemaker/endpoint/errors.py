@@ -6,7 +6,10 @@
   + TooLarge        413
   + Busy            429  the queue is full
   + Loading         503  the model is not loaded yet
+  + Stopping        503  the container takes no more requests
   + TooSlow         503  the deadline passed
+  + OutOfMemory     507  the request does not fit into memory, even alone
+  + ModelFailed     500  a fault of ours, with this request or with its whole batch
 """
 
 
@@ -65,6 +68,28 @@ class TooSlow(Refused):
     status = 503
     code = "deadline_exceeded"
     retry_after = 1
+
+
+class Stopping(Refused):
+    """The process ends; SageMaker or the supervisor has another one, or starts it."""
+
+    status = 503
+    code = "stopping"
+    retry_after = 1
+
+
+class OutOfMemory(Refused):
+    """The model cannot take this request, even with nothing else in its batch."""
+
+    status = 507
+    code = "out_of_memory"
+
+
+class ModelFailed(Refused):
+    """A fault of ours."""
+
+    status = 500
+    code = "model_error"
 
 
 class RequestAbandoned(Exception):

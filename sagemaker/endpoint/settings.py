@@ -4,6 +4,9 @@ import os
 
 import msgspec
 
+CPU_ROWS = 8
+GPU_ROWS = 16
+
 
 class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Defaults run on SageMaker as they are."""
@@ -14,10 +17,14 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Address that HTTP listens on."""
     sagemaker_bind_to_port: int = 8080
     """Port of /ping, /invocations and /metrics; SageMaker sets it where containers share a host."""
+    max_batch: int = 0
+    """Requests decoded together at most; 0 means 8 on a CPU and 16 on a GPU."""
+    batch_wait_ms: float = 5.0
+    """How long an idle model waits for company to a request, so that they begin together."""
     max_queue: int = 16
-    """Requests that may wait for their turn; one more is answered 429."""
+    """Requests that may wait for a place in the batch; one more is answered 429."""
     queue_timeout_seconds: float = 20.0
-    """Longest wait for a turn; then the request is answered 429 and tried again later."""
+    """Longest wait for a place; then the request is answered 429 and tried again later."""
     request_timeout_seconds: float = 60.0
     """Longest time from a request's arrival to its answer; SageMaker itself gives up after 60 s."""
     drain_seconds: float = 28.0
@@ -28,6 +35,10 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
     log_level: str = "info"
     """debug, info, warning or error."""
+
+    def rows(self, device: str) -> int:
+        """`max_batch`, resolved."""
+        return self.max_batch or (CPU_ROWS if device == "cpu" else GPU_ROWS)
 
     @property
     def threads(self) -> int:
