@@ -1,4 +1,4 @@
-"""The audio of one request: FLAC or WAV, 16 kHz mono, at most 30 s, as float samples."""
+"""The audio of one request as float samples: at most 30 s at 16 kHz, of one channel."""
 
 import io
 
@@ -7,43 +7,80 @@ import numpy.typing as npt
 import soundfile
 
 from endpoint.errors import BadInput
+from endpoint.resampling import resampled
 from services.contracts.inference import AUDIO_PART, MAX_AUDIO_SECONDS, SAMPLE_RATE
 
 Samples = npt.NDArray[np.float32]
 """(n,) at 16 kHz, -1 to 1."""
 
 MAX_SAMPLES = int(MAX_AUDIO_SECONDS * SAMPLE_RATE)
+NATIVE = ("FLAC", "WAV", "WAVEX")
+READABLE = (*NATIVE, "RF64", "W64", "OGG", "MP3", "AIFF", "AU", "CAF")
+"""What other contracts' clients may send; OGG holds Vorbis or Opus."""
+CHANNELS = 2
+RATES = (4_000, 96_000)
+UNKNOWN_FRAMES = 2**63 - 1
+"""libsndfile's length of a FLAC stream that was never finished; it cannot read one."""
 
 
-def decoded(body: bytes) -> Samples:
-    """Samples of a FLAC or WAV file. Raises `BadInput` with the cause and the remedy."""
-    if not body:
-        raise BadInput("the audio is empty: send a FLAC or WAV file", AUDIO_PART)
-    try:
-        with soundfile.SoundFile(io.BytesIO(body)) as file:
-            _check(file)
-            samples: Samples = file.read(frames=MAX_SAMPLES + 1, dtype="float32")
-    except soundfile.LibsndfileError as error:
-        raise BadInput(f"the audio cannot be read ({error}): send FLAC or WAV", AUDIO_PART) from error
-    if len(samples) > MAX_SAMPLES:
-        raise _too_long(len(samples))
+def decoded(body: bytes, field: str = AUDIO_PART) -> Samples:
+    """Samples of a FLAC or WAV file, 16 kHz mono. Raises `BadInput` with the cause and the remedy."""
+    with _opened(body, NATIVE, field) as file:
+        if file.samplerate != SAMPLE_RATE:
+            raise BadInput(f"the audio has {file.samplerate} samples a second: send {SAMPLE_RATE}", field)
+        if file.channels != 1:
+            raise BadInput(f"the audio has {file.channels} channels: send one", field)
+        return checked(_read(file, field)[:, 0], field)
+
+
+def converted(body: bytes, field: str = AUDIO_PART) -> Samples:
+    """Samples of any file that libsndfile reads, mono or stereo, at any usual rate. Raises `BadInput`."""
+    with _opened(body, READABLE, field) as file:
+        if not RATES[0] <= file.samplerate <= RATES[1]:
+            raise BadInput(
+                f"the audio has {file.samplerate} samples a second: send {RATES[0]} to {RATES[1]}", field
+            )
+        if file.channels > CHANNELS:
+            raise BadInput(f"the audio has {file.channels} channels: send one or two", field)
+        mono = checked(_read(file, field).mean(axis=1), field, file.samplerate)
+        return resampled(mono, file.samplerate, SAMPLE_RATE)
+
+
+def checked(samples: Samples, field: str = AUDIO_PART, rate: int = SAMPLE_RATE) -> Samples:
+    """The samples, if they are at most 30 s and numbers all of them. Raises `BadInput`."""
+    if len(samples) > MAX_AUDIO_SECONDS * rate:
+        raise BadInput(f"the audio is longer than {MAX_AUDIO_SECONDS:g} s: send at most that", field)
     if not np.isfinite(samples).all():
-        raise BadInput("the audio holds samples that are no numbers (NaN or infinite)", AUDIO_PART)
+        raise BadInput("the audio holds samples that are no numbers (NaN or infinite)", field)
     return samples
 
 
-def _check(file: soundfile.SoundFile) -> None:
-    """Look at the header only: a small file may unpack to hours of silence."""
-    if file.format not in ("FLAC", "WAV", "WAVEX"):
-        raise BadInput(f"the audio is {file.format}: send FLAC or WAV", AUDIO_PART)
-    if file.samplerate != SAMPLE_RATE:
-        raise BadInput(f"the audio has {file.samplerate} samples a second: send {SAMPLE_RATE}", AUDIO_PART)
-    if file.channels != 1:
-        raise BadInput(f"the audio has {file.channels} channels: send one", AUDIO_PART)
-    if file.frames > MAX_SAMPLES:
-        raise _too_long(file.frames)
+def _opened(body: bytes, formats: tuple[str, ...], field: str) -> soundfile.SoundFile:
+    """The file with its header read: a small one may unpack to hours of silence."""
+    if not body:
+        raise BadInput("the audio is empty: send a FLAC or WAV file", field)
+    try:
+        file = soundfile.SoundFile(io.BytesIO(body))
+    except soundfile.LibsndfileError as error:
+        raise BadInput(f"the audio cannot be read ({error}): send FLAC or WAV", field) from error
+    if file.format not in formats:
+        raise BadInput(f"the audio is {file.format}: send {', '.join(formats)}", field)
+    if file.frames == UNKNOWN_FRAMES:
+        raise BadInput("the audio does not say how long it is: send a file that does", field)
+    if file.frames > MAX_AUDIO_SECONDS * file.samplerate:
+        raise BadInput(
+            f"the audio lasts {file.frames / file.samplerate:.2f} s: send at most {MAX_AUDIO_SECONDS:g} s",
+            field,
+        )
+    return file
 
 
-def _too_long(frames: int) -> BadInput:
-    length = f"{frames / SAMPLE_RATE:.2f} s" if frames != MAX_SAMPLES + 1 else "longer"
-    return BadInput(f"the audio lasts {length}: send at most {MAX_AUDIO_SECONDS:g} s", AUDIO_PART)
+def _read(file: soundfile.SoundFile, field: str) -> npt.NDArray[np.float32]:
+    """(n, channels); one sample more than allowed where the header said less than there is."""
+    try:
+        samples: npt.NDArray[np.float32] = file.read(
+            frames=int(MAX_AUDIO_SECONDS * file.samplerate) + 1, dtype="float32", always_2d=True
+        )
+    except soundfile.LibsndfileError as error:
+        raise BadInput(f"the audio breaks off or is damaged ({error}): send it whole", field) from error
+    return samples

@@ -94,8 +94,8 @@ async def _ping(request: web.Request) -> web.Response:
 
 
 async def _invocations(request: web.Request) -> web.Response:
-    chunk = await requests.read(request)
-    return _json(await request.app[SCHEDULER].transcribe(chunk))
+    invocation = await requests.read(request)
+    return invocation.answer(await request.app[SCHEDULER].transcribe(invocation.chunk))
 
 
 async def _metrics(_request: web.Request) -> web.Response:

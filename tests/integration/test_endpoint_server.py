@@ -252,7 +252,7 @@ async def test_unusable_options_are_named(model: HeldModel, options: str, field:
 
 async def test_other_content_types_are_refused(model: HeldModel) -> None:
     async with serving(model) as client:
-        refused = await client.post("/invocations", json={"audio": []})
+        refused = await client.post("/invocations", data=b"x", headers={"Content-Type": "text/csv"})
         assert refused.status == 415
         assert (await refused.json())["error"]["code"] == "unknown_content_type"
 
