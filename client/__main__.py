@@ -1,4 +1,4 @@
-"""`python -m client recording.mp3`: from a recording to its text beside it."""
+"""`python -m client recording.mp3`: from a recording to its text beside it; or `check-hotwords`."""
 
 import asyncio
 import os
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import aiohttp
 
+from client import check_hotwords
 from client.arguments import STDOUT, Arguments, parse
 from client.display import Display, clock
 from client.errors import ClientError
@@ -19,6 +20,8 @@ OK, FAILED, GAPS, INTERRUPTED = 0, 1, 3, 130
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command and return its exit code."""
+    if list(argv[:1]) == [check_hotwords.NAME]:
+        return check_hotwords.main(argv[1:], environ)
     arguments = parse(argv, environ)
     with Display(quiet=arguments.quiet) as display:
         try:

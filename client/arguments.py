@@ -26,6 +26,8 @@ exit codes
 
 example
   python -m client meeting.mp3 --hotwords "Katherine, Lynx"
+
+To see whether the server's endpoint honours hotwords: python -m client check-hotwords --help
 """
 
 
@@ -57,13 +59,11 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Arguments:
     audio = Path(given.audio)
     if not audio.is_file():
         parser.error(f"there is no file {audio}")
-    for name in ("username", "password"):
-        if not getattr(given, name):
-            parser.error(f"a {name} is needed: set WHISPER_{name.upper()} or give --{name}")
+    require_login(parser, given)
     method = given.hotword_method
     if method is not None and method not in METHODS:  # argparse does not check a default
         parser.error(f"WHISPER_HOTWORD_METHOD={method!r} is unknown: use {' or '.join(METHODS)}")
-    hotwords = None if given.hotwords is None else _words(given.hotwords)
+    hotwords = None if given.hotwords is None else words(given.hotwords)
     return Arguments(
         audio=audio,
         url=given.url.rstrip("/"),
@@ -81,6 +81,31 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Arguments:
     )
 
 
+def add_server(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> None:
+    """Which server, and who asks."""
+    add = parser.add_argument
+    add(
+        "--url",
+        default=environ.get("WHISPER_API_URL") or DEFAULT_URL,
+        metavar="URL",
+        help=f"the server (WHISPER_API_URL, default {DEFAULT_URL})",
+    )
+    add("--username", default=environ.get("WHISPER_USERNAME"), metavar="NAME", help="WHISPER_USERNAME")
+    add("--password", default=environ.get("WHISPER_PASSWORD"), metavar="WORD", help="WHISPER_PASSWORD")
+
+
+def require_login(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """Exit 2 where nobody is named."""
+    for name in ("username", "password"):
+        if not getattr(given, name):
+            parser.error(f"a {name} is needed: set WHISPER_{name.upper()} or give --{name}")
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words between commas."""
+    return tuple(word for part in text.split(",") if (word := part.strip()))
+
+
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m client",
@@ -90,18 +115,11 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     )
     add = parser.add_argument
 
-    def variable(name: str, default: str | None = None) -> str | None:
-        return environ.get(name) or default
+    def variable(name: str) -> str | None:
+        return environ.get(name) or None
 
     add("audio", nargs="?", default=variable("WHISPER_AUDIO_FILE"), help="the recording (WHISPER_AUDIO_FILE)")
-    add(
-        "--url",
-        default=variable("WHISPER_API_URL", DEFAULT_URL),
-        metavar="URL",
-        help=f"the server (WHISPER_API_URL, default {DEFAULT_URL})",
-    )
-    add("--username", default=variable("WHISPER_USERNAME"), metavar="NAME", help="WHISPER_USERNAME")
-    add("--password", default=variable("WHISPER_PASSWORD"), metavar="WORD", help="WHISPER_PASSWORD")
+    add_server(parser, environ)
     add(
         "--hotwords",
         default=variable("WHISPER_HOTWORDS"),
@@ -128,7 +146,3 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--no-skip-silence", dest="skip_silence", action="store_false", help="transcribe silence as well")
     add("--quiet", action="store_true", help="show errors and warnings only")
     return parser
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word for part in text.split(",") if (word := part.strip()))
