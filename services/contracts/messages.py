@@ -173,6 +173,8 @@ class ChunkTranscribed(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.tra
     segments: tuple[Segment, ...]
     words: tuple[Word, ...] | None = None
     hotwords: HotwordsReport | None = None
+    notices: tuple[str, ...] = ()
+    """What the job asked for and the endpoint could not do, in sentences."""
     endpoint_seconds: float = 0.0
 
 

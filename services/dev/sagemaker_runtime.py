@@ -17,6 +17,7 @@ from services.common.service import site
 MODEL_SECONDS = 60.0
 """How long SageMaker waits for a container."""
 MAX_BODY_BYTES = 6 * 1024 * 1024
+PASSED_ON = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
 
 CONTAINER = web.AppKey("container", str)
 SESSION = web.AppKey("session", aiohttp.ClientSession)
@@ -43,7 +44,7 @@ async def _invoke(request: web.Request) -> web.Response:
     body = await request.read()
     if len(body) > MAX_BODY_BYTES:
         return refusal("ValidationError", 400, "Request body is too large")
-    headers = {name: request.headers[name] for name in ("Content-Type", "Accept") if name in request.headers}
+    headers = {name: request.headers[name] for name in PASSED_ON if name in request.headers}
     try:
         async with asyncio.timeout(MODEL_SECONDS):
             return await _passed_on(request.app, body, headers)

@@ -29,6 +29,7 @@ def named(event: JobEvent) -> tuple[str, Shape]:
                 "segments": event.segments,
                 "words": event.words,
                 "hotwords": event.hotwords,
+                "notices": event.notices,
             }
         case ChunkFailed():
             return "gap", {**_place(event), "error": event.problem}

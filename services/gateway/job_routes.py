@@ -91,6 +91,7 @@ async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> 
         "gaps": found.gaps,
         "skipped": found.skipped,
         "hotwords": found.hotwords,
+        "notices": found.notices,
     }
 
 

@@ -134,6 +134,11 @@ class Transcript:
         return stretches((*before, *(self.ended.skipped if self.ended else ())))
 
     @property
+    def notices(self) -> list[str]:
+        """What the job asked for and the endpoint could not do, each once."""
+        return list(dict.fromkeys(notice for chunk in self.chunks for notice in chunk.notices))
+
+    @property
     def hotwords(self) -> HotwordsSum | None:
         """What became of the hotwords, over all chunks."""
         reports = [chunk.hotwords for chunk in self.chunks if chunk.hotwords is not None]

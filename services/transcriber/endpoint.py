@@ -1,25 +1,25 @@
 """The SageMaker endpoint: one call a chunk, no hidden retries."""
 
+import asyncio
 import contextlib
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
+import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from prometheus_client import Counter, Histogram
 
-from services.contracts.inference import (
-    AUDIO_PART,
-    MAX_BODY_BYTES,
-    OPTIONS_PART,
-    InferenceOptions,
-    InferenceResult,
-)
+from services.contracts.inference import MAX_BODY_BYTES, InferenceOptions, InferenceResult, Task, Timestamps
+from services.transcriber.adapters import ADAPTERS
+from services.transcriber.contract import Asked, Call, Carried, Contract
 from services.transcriber.errors import AudioRejected, ModelFailed
+from services.transcriber.hotwords import report, steering
 from services.transcriber.refusals import CALL_ERRORS, translated
 from services.transcriber.settings import Settings
+
+log = structlog.get_logger()
 
 CALLS = Counter("whisper_endpoint_calls_total", "Calls of the endpoint", ["outcome"])
 SECONDS = Histogram(
@@ -30,60 +30,88 @@ SECONDS = Histogram(
 
 
 class Endpoint:
-    """Transcribes chunks by InvokeEndpoint."""
+    """Transcribes chunks by InvokeEndpoint, under the contract that the endpoint's container follows."""
 
-    def __init__(self, client: Any, name: str) -> None:
+    def __init__(self, client: Any, name: str, contract: Contract = Contract.NATIVE) -> None:
         self._client = client
         self._name = name
+        self._contract = contract
+        self._adapter = ADAPTERS[contract]
 
-    async def transcribe(self, flac: bytes, options: InferenceOptions) -> InferenceResult:
-        """Text of at most 30 s of audio, times from its start.
+    async def transcribe(self, flac: bytes, options: InferenceOptions, seconds: float) -> InferenceResult:
+        """Text of `seconds` of audio, at most 30; times from its start.
 
         Raises the errors of `services.transcriber.errors`.
         """
-        body, content_type = _multipart(flac, options)
-        if len(body) > MAX_BODY_BYTES:
-            raise AudioRejected(f"the request has {len(body)} bytes, the endpoint takes {MAX_BODY_BYTES}")
+        self._check(options)
+        steered = steering(options.hotwords, self._contract, self._adapter.carries)
+        asked = Asked(flac=flac, seconds=seconds, options=options, prompt=steered.prompt)
+        call = await asyncio.to_thread(self._adapter.call, asked)
+        if len(call.body) > MAX_BODY_BYTES:
+            raise AudioRejected(
+                f"the request has {len(call.body)} bytes, the endpoint takes {MAX_BODY_BYTES}"
+            )
+        result = self._read(await self._invoked(call), asked)
+        if Carried.BIAS in self._adapter.carries or options.hotwords is None:
+            return result
+        told = report(options.hotwords, steered, result.segments)
+        return msgspec.structs.replace(result, hotwords=told)
+
+    def notices(self, options: InferenceOptions, result: InferenceResult) -> tuple[str, ...]:
+        """What of the options had no effect, in sentences; hotwords have a report of their own."""
+        lost = []
+        if options.language and Carried.LANGUAGE not in self._adapter.carries:
+            lost.append(
+                f"The endpoint's contract {self._contract} cannot carry a language: the model chose it."
+            )
+        if options.temperature and Carried.TEMPERATURE not in self._adapter.carries:
+            lost.append(f"The endpoint's contract {self._contract} cannot carry a temperature.")
+        if options.timestamps is Timestamps.WORD and result.words is None:
+            lost.append("The endpoint gave no times of words.")
+        return tuple(lost)
+
+    def _check(self, options: InferenceOptions) -> None:
+        """Text in the language spoken is no translation: better none."""
+        if options.task is Task.TRANSLATE and Carried.TRANSLATION not in self._adapter.carries:
+            raise AudioRejected(
+                f"the endpoint's contract {self._contract} cannot ask for a translation",
+                code="cannot_translate",
+            )
+
+    async def _invoked(self, call: Call) -> bytes:
+        attributes = {"CustomAttributes": call.attributes} if call.attributes else {}
         try:
             with SECONDS.time():
                 answer = await self._client.invoke_endpoint(
-                    EndpointName=self._name, ContentType=content_type, Accept="application/json", Body=body
+                    EndpointName=self._name,
+                    ContentType=call.content_type,
+                    Accept=call.accept,
+                    Body=call.body,
+                    **attributes,
                 )
-                raw = await answer["Body"].read()
+                return bytes(await answer["Body"].read())
         except CALL_ERRORS as error:
             problem = translated(error)
             CALLS.labels(problem.code).inc()
             raise problem from error
+
+    def _read(self, raw: bytes, asked: Asked) -> InferenceResult:
         try:
-            result = msgspec.json.decode(raw, type=InferenceResult)
-        except msgspec.DecodeError as error:
+            result = self._adapter.result(raw, asked)
+        except (msgspec.DecodeError, ValueError) as error:
             CALLS.labels("nonsense").inc()
             raise ModelFailed(
-                f"the endpoint answered something else than a transcript: {raw[:100]!r}"
+                f"the endpoint answered something else than a transcript: {raw[:100]!r}; "
+                f"is ENDPOINT_CONTRACT={self._contract} right?"
             ) from error
         CALLS.labels("ok").inc()
         return result
 
 
-def _multipart(flac: bytes, options: InferenceOptions) -> tuple[bytes, str]:
-    """Body and content type of RFC 7578 form data with an options and an audio part."""
-    boundary = uuid.uuid4().hex
-    start = (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{OPTIONS_PART}"\r\n'
-        "Content-Type: application/json\r\n\r\n"
-    ).encode()
-    middle = (
-        f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="{AUDIO_PART}"; filename="chunk.flac"\r\n'
-        "Content-Type: audio/flac\r\n\r\n"
-    ).encode()
-    end = f"\r\n--{boundary}--\r\n".encode()
-    body = b"".join((start, msgspec.json.encode(options), middle, flac, end))
-    return body, f"multipart/form-data; boundary={boundary}"
-
-
 @contextlib.asynccontextmanager
 async def connected(settings: Settings) -> AsyncIterator[Endpoint]:
     """The endpoint of the settings, with a connection for each slot and no retries of botocore's own."""
+    _warn(settings.endpoint_contract)
     config = AioConfig(
         connect_timeout=settings.connect_timeout_seconds,
         read_timeout=settings.read_timeout_seconds,
@@ -94,4 +122,11 @@ async def connected(settings: Settings) -> AsyncIterator[Endpoint]:
     async with session.create_client(
         "sagemaker-runtime", region_name=settings.aws_region, config=config
     ) as client:
-        yield Endpoint(client, settings.sagemaker_endpoint)
+        yield Endpoint(client, settings.sagemaker_endpoint, settings.endpoint_contract)
+
+
+def _warn(contract: Contract) -> None:
+    """Jobs that ask for what the contract has no field for do not get it: say so before the first."""
+    lacking = sorted(set(Carried) - ADAPTERS[contract].carries)
+    if lacking:
+        log.warning("contract_limited", contract=contract, cannot_carry=lacking)

@@ -4,6 +4,7 @@ Codes and shapes: the service model of SageMaker Runtime in botocore, and measur
 """
 
 import random
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -45,6 +46,8 @@ NO_RIGHTS = {
     "MissingAuthenticationTokenException",
     "IncompleteSignature",
 }
+OTHER_CONTRACT = (404, 405, 415, 422)
+"""What a container answers to a request of another shape: FastAPI's are 404, 405 and 422."""
 SHOWN_CHARACTERS = 300
 
 
@@ -98,7 +101,22 @@ def _model_error(original: int, response: Mapping[str, Any], message: str) -> Se
         return EndpointBusy("the container is busy", retry_after=_spread(BUSY_RETRY_SECONDS))
     if original == 0 or original >= 500:
         return ModelFailed(f"the model failed ({original}): {said}", retry_after=2.0)
+    if original in OTHER_CONTRACT:
+        return EndpointMisconfigured(
+            f"the container does not take such requests ({original}), is ENDPOINT_CONTRACT right? {said}",
+            retry_after=OPERATOR_RETRY_SECONDS,
+        )
+    if original == 400 and _huggingface(said):
+        return ModelFailed(f"the model or its input failed ({original}): {said}", retry_after=2.0)
     return AudioRejected(f"the container refused the chunk ({original}): {said}")
+
+
+def _huggingface(said: str) -> bool:
+    """Both of Hugging Face's toolkits answer 400 to everything, a GPU out of memory too.
+
+    The old one with the name of its exception, the new one with {"error": "a sentence"}.
+    """
+    return "PredictionException" in said or re.match(r'\{\s*"error"\s*:\s*"', said) is not None
 
 
 def _spread(seconds: float) -> float:

@@ -1,6 +1,7 @@
 """Settings of the transcriber."""
 
 from services.common.settings import ServiceSettings
+from services.transcriber.contract import Contract
 
 
 class Settings(ServiceSettings, frozen=True, kw_only=True):
@@ -8,6 +9,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     sagemaker_endpoint: str = "whisper-endpoint"
     """Name of the SageMaker endpoint."""
+    endpoint_contract: Contract = Contract.NATIVE
+    """How it is asked: native, npy, huggingface, huggingface_json, jumpstart, openai or whisperx."""
     aws_region: str = "cn-northwest-1"
     """AWS region of the endpoint."""
     transcriber_slots: int = 8

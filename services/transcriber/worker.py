@@ -71,15 +71,17 @@ class Transcriber:
         if record is None:
             DROPPED.inc()
             return
+        options, seconds = record.options.inference(), (command.end - command.start) / SAMPLE_RATE
         loop = asyncio.get_running_loop()
         started = loop.time()
         try:
-            result = await self._endpoint.transcribe(delivery.data, record.options.inference())
+            result = await self._endpoint.transcribe(delivery.data, options, seconds)
         except ModelFailed as error:
             raise self._counted(delivery.subject, error) from error
-        event = _event(command, result, loop.time() - started)
+        notices = self._endpoint.notices(options, result)
+        event = _event(command, result, notices, loop.time() - started)
         await self._publish(command, topology.text(run, command.chunk), event)
-        AUDIO_SECONDS.inc((command.end - command.start) / SAMPLE_RATE)
+        AUDIO_SECONDS.inc(seconds)
 
     async def _live_record(self, command: TranscribeChunk) -> JobRecord | None:
         """The job's record, unless the job was deleted or its upload begun anew."""
@@ -124,7 +126,9 @@ def _command(delivery: Delivery) -> TranscribeChunk:
     return msgspec.json.decode(delivery.headers[HEADER], type=TranscribeChunk)
 
 
-def _event(command: TranscribeChunk, result: InferenceResult, seconds: float) -> ChunkTranscribed:
+def _event(
+    command: TranscribeChunk, result: InferenceResult, notices: tuple[str, ...], seconds: float
+) -> ChunkTranscribed:
     """The result with its times moved from the chunk's start to the recording's."""
     offset = command.start / SAMPLE_RATE
     return ChunkTranscribed(
@@ -136,6 +140,7 @@ def _event(command: TranscribeChunk, result: InferenceResult, seconds: float) ->
         segments=tuple(_moved_segment(segment, offset) for segment in result.segments),
         words=None if result.words is None else tuple(_moved_word(word, offset) for word in result.words),
         hotwords=_moved_report(result, offset),
+        notices=notices,
         endpoint_seconds=round(seconds, MILLISECONDS),
     )
 

@@ -87,6 +87,7 @@ export class Pane {
 
   #heardText(event) {
     this.#language ??= event.language;
+    if (event.notices?.length) this.head.remark(() => event.notices.join(" "));
     this.#tellDropped(event.hotwords?.dropped ?? []);
     this.#grew(() => this.transcript.heard(event), event);
     if (this.recording.active) this.announcer.news(event.text);
