@@ -45,10 +45,19 @@ class DroppedHotword(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HotwordHit(msgspec.Struct, frozen=True, kw_only=True):
-    """A hotword found in the text; `time` is the start (seconds) of the segment that holds it."""
+    """A hotword found in the text; `time` is when it begins (seconds)."""
 
     word: str
     time: float
+
+
+class SuspectedHotword(msgspec.Struct, frozen=True, kw_only=True):
+    """A hit that the bias may have put there: without it the model found the word improbable."""
+
+    word: str
+    time: float
+    avg_logprob: float
+    """Average over the word's tokens, without bias; natural log."""
 
 
 class HotwordsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +68,12 @@ class HotwordsReport(msgspec.Struct, frozen=True, kw_only=True):
     applied: int
     dropped: tuple[DroppedHotword, ...] = ()
     hits: tuple[HotwordHit, ...] = ()
+    suspected: tuple[SuspectedHotword, ...] = ()
+    """Those of the hits that may be false."""
+    prompt_tokens: int = 0
+    """Length of the prompt that held the words."""
+    min_beams: int = 1
+    """Paths that the method follows at least, whatever the request asks for."""
 
 
 def validated(

@@ -1,0 +1,132 @@
+"""What became of a hotword list in the text it led to: hits with times, suspected insertions, echoes."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from statistics import fmean
+
+import msgspec
+
+from endpoint.steering import MIN_BEAMS, Steering, forms
+from endpoint.wordpieces import spaced
+from services.contracts.hotwords import HotwordHit, Hotwords, HotwordsReport, SuspectedHotword
+
+SUSPECT_LOGPROB = -1.0
+"""Below this average a biased word may be an insertion. It is openai/whisper's mark for text that its model
+does not believe, here for the tokens of one word: the model doubts the first token of a rare word that was
+said, but all tokens of one that the bias pushed in against the sound."""
+ECHO_LOGPROB = -1.0
+ECHO_NO_SPEECH_PROB = 0.6
+"""openai/whisper's pair for text where nobody speaks; here either is enough."""
+
+TextOf = Callable[[Sequence[int]], str]
+"""Text of tokens; a character cut off at their end counts as one."""
+
+
+class Spoken(msgspec.Struct, frozen=True, kw_only=True):
+    """One phrase of the result."""
+
+    start: float
+    end: float
+    tokens: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    """Of each token, without bias; natural log."""
+    times: tuple[float, ...] = ()
+    """When each token begins (s), where that is known."""
+
+    def time(self, token: int) -> float:
+        """When that token begins; without times the tokens share the phrase evenly."""
+        if self.times:
+            return self.times[token]
+        return self.start + (self.end - self.start) * token / len(self.tokens)
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A hotword in a phrase, and the tokens that spell it."""
+
+    word: str
+    phrase: Spoken
+    tokens: slice
+
+    @property
+    def time(self) -> float:
+        """When it begins, seconds."""
+        return round(self.phrase.time(self.tokens.start), 3)
+
+    @property
+    def logprob(self) -> float:
+        """Average over its tokens, without bias."""
+        return fmean(self.phrase.logprobs[self.tokens])
+
+
+def report(
+    hotwords: Hotwords, steered: Steering, spoken: Sequence[Spoken], text_of: TextOf
+) -> HotwordsReport:
+    """Counts, the first words that were dropped, and where the others were heard."""
+    found = sorted(_found(hotwords.words, spoken, text_of), key=lambda each: each.time)
+    return HotwordsReport(
+        method=hotwords.method,
+        given=len(hotwords.words),
+        applied=steered.applied,
+        dropped=steered.dropped,
+        hits=tuple(HotwordHit(word=each.word, time=each.time) for each in found),
+        suspected=tuple(_suspected(found)) if steered.automaton else (),
+        prompt_tokens=len(steered.prompt),
+        min_beams=MIN_BEAMS if steered.automaton else 1,
+    )
+
+
+def echoes_prompt(text: str, words: Sequence[str], avg_logprob: float, no_speech_prob: float) -> bool:
+    """Whether a doubtful text holds nothing but words of its prompt: read out where nothing was said."""
+    doubtful = avg_logprob < ECHO_LOGPROB or no_speech_prob > ECHO_NO_SPEECH_PROB
+    return doubtful and _only(text.casefold(), words)
+
+
+def _only(text: str, words: Sequence[str]) -> bool:
+    """Whether some of the words and punctuation are all there is, longer words first."""
+    said = sorted({word.casefold() for word in words if word.casefold() in text}, key=len, reverse=True)
+    rest = re.sub("|".join(map(re.escape, said)), " ", text) if said else text
+    return bool(said) and not any(character.isalnum() for character in rest)
+
+
+def _suspected(found: Sequence[Found]) -> Iterator[SuspectedHotword]:
+    for each in found:
+        if each.logprob < SUSPECT_LOGPROB:
+            yield SuspectedHotword(word=each.word, time=each.time, avg_logprob=round(each.logprob, 3))
+
+
+def _found(words: Sequence[str], spoken: Sequence[Spoken], text_of: TextOf) -> Iterator[Found]:
+    """Each place of each word, as spelled or as at the start of a sentence."""
+    texts = [text_of(phrase.tokens) for phrase in spoken]
+    present = dict(_present(words, "\n".join(texts)))
+    for phrase, text in zip(spoken, texts, strict=True):
+        for form, word in present.items():
+            for start in _places(form, text):
+                yield Found(word, phrase, _token_span(phrase.tokens, start, start + len(form), text_of))
+
+
+def _present(words: Sequence[str], text: str) -> Iterator[tuple[str, str]]:
+    """Forms in the text with their words; the words as spelled come last and count for themselves."""
+    yield from ((form, word) for word in words for form in forms(word)[1:] if form in text)
+    yield from ((word, word) for word in words if word in text)
+
+
+def _places(form: str, text: str) -> Iterator[int]:
+    """Where it stands for itself, not as part of a longer spaced word, as `Lynch` in `Lynchburg`."""
+    for match in re.finditer(re.escape(form), text):
+        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        inside = (spaced(before) and spaced(form[0])) or (spaced(after) and spaced(form[-1]))
+        if not inside:
+            yield match.start()
+
+
+def _token_span(tokens: Sequence[int], start: int, end: int, text_of: TextOf) -> slice:
+    """The tokens in which characters `start` to `end` begin; characters may take several, and share them."""
+
+    def begins_in(character: int) -> int:
+        return bisect_right(
+            range(len(tokens)), character, key=lambda token: len(text_of(tokens[: token + 1]))
+        )
+
+    first = min(begins_in(start), len(tokens) - 1)
+    return slice(first, max(first + 1, begins_in(end)))
