@@ -1,15 +1,11 @@
 """The container as SageMaker runs it: a process of its own with the bundled model, hearing real sound."""
 
 import asyncio
-import contextlib
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,71 +24,9 @@ from services.contracts.inference import (
     Timestamps,
 )
 from tests import speech
+from tests.container import ROOT, Container, running, said
 
-ROOT = Path(__file__).parents[2]
-MODEL = ROOT / "sagemaker/models/whisper-nano"
 NAMES = speech.homophones("N")[:10]
-START_SECONDS = 90
-
-
-class Container:
-    """A running server process."""
-
-    def __init__(self, log: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
-        settings = {
-            "WHISPER_MODEL": str(MODEL),
-            "HOST": "127.0.0.1",
-            "SAGEMAKER_BIND_TO_PORT": self.url.rpartition(":")[2],
-            "TORCH_THREADS": "1",
-            "PYTHON": sys.executable,
-        }
-        self._log = log
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [ROOT / "sagemaker/serve"], env=os.environ | settings, stdout=output, stderr=output
-            )
-
-    def await_ready(self) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                with urllib.request.urlopen(f"{self.url}/ping", timeout=5):  # noqa: S310  # our own http URL
-                    return
-            except OSError:  # refused, or 503
-                time.sleep(0.05)
-        raise AssertionError(f"the container did not get ready:\n{self._log.read_text()}")
-
-    async def transcribe(self, audio: Path, options: InferenceOptions | None = None) -> InferenceResult:
-        status, body = await self.post(audio, options or InferenceOptions())
-        assert status == 200, body
-        return msgspec.json.decode(body, type=InferenceResult)
-
-    async def post(self, audio: Path, options: InferenceOptions) -> tuple[int, bytes]:
-        form = aiohttp.FormData(default_to_multipart=True)
-        sound = await asyncio.to_thread(audio.read_bytes)
-        form.add_field("audio", sound, filename=audio.name, content_type="audio/wav")
-        form.add_field("options", msgspec.json.encode(options).decode(), content_type="application/json")
-        async with (
-            aiohttp.ClientSession(self.url) as session,
-            session.post("/invocations", data=form) as answer,
-        ):
-            return answer.status, await answer.read()
-
-
-@contextlib.contextmanager
-def running(folder: Path) -> Iterator[Container]:
-    """A container for as long as the context is open; it has to end well."""
-    container = Container(folder / "log")
-    try:
-        container.await_ready()
-        yield container
-    finally:
-        container.process.terminate()
-        status = container.process.wait(30)
-    assert status == 0
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +40,6 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, Path]]:
     """The rare spelling of ten names, each with a recording of a sentence that holds the name."""
     folder = tmp_path_factory.mktemp("names")
     return [(rare, said(f"thank you {common}", folder / f"{rare}.wav")) for common, rare in NAMES]
-
-
-def said(text: str, path: Path) -> Path:
-    """Speech at the container's own rate."""
-    loud = path.with_suffix(".22k.wav")
-    speech.speak(text, loud)
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", loud, "-ar", str(SAMPLE_RATE), path], check=True)
-    return path
 
 
 def spoken(text: str) -> set[str]:
