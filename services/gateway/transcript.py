@@ -5,7 +5,13 @@ from enum import StrEnum
 
 import msgspec
 
-from services.contracts.hotwords import DroppedHotword, HotwordHit, HotwordMethod, HotwordsReport
+from services.contracts.hotwords import (
+    DroppedHotword,
+    HotwordHit,
+    HotwordMethod,
+    HotwordsReport,
+    SuspectedHotword,
+)
 from services.contracts.inference import SAMPLE_RATE, Word
 from services.contracts.messages import (
     ChunkCut,
@@ -19,6 +25,9 @@ from services.contracts.messages import (
 
 UNSPACED = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo")
 """Languages written without spaces between sentences."""
+
+SUSPECTED_TOLD = 100
+"""Hits that may be false, the most doubtful ones of a job."""
 
 
 class Format(StrEnum):
@@ -62,6 +71,7 @@ class HotwordsSum(msgspec.Struct, frozen=True, kw_only=True):
     applied: int
     dropped: tuple[DroppedHotword, ...]
     hits: tuple[HotwordHit, ...]
+    suspected: tuple[SuspectedHotword, ...]
 
 
 class Transcript:
@@ -173,4 +183,11 @@ def _summed(reports: list[HotwordsReport]) -> HotwordsSum:
         applied=min(report.applied for report in reports),
         dropped=tuple({word.word: word for report in reports for word in report.dropped}.values()),
         hits=tuple(hit for report in reports for hit in report.hits),
+        suspected=_most_doubtful(reports),
     )
+
+
+def _most_doubtful(reports: list[HotwordsReport]) -> tuple[SuspectedHotword, ...]:
+    suspected = [hit for report in reports for hit in report.suspected]
+    doubtful = sorted(suspected, key=lambda hit: hit.avg_logprob)[:SUSPECTED_TOLD]
+    return tuple(sorted(doubtful, key=lambda hit: hit.time))

@@ -163,8 +163,8 @@ def _moved_word(word: Word, offset: float) -> Word:
 def _moved_report(result: InferenceResult, offset: float) -> HotwordsReport | None:
     if result.hotwords is None:
         return None
-    hits = tuple(
-        msgspec.structs.replace(hit, time=round(hit.time + offset, MILLISECONDS))
-        for hit in result.hotwords.hits
+    hits, suspected = (
+        tuple(msgspec.structs.replace(hit, time=round(hit.time + offset, MILLISECONDS)) for hit in found)
+        for found in (result.hotwords.hits, result.hotwords.suspected)
     )
-    return msgspec.structs.replace(result.hotwords, hits=hits)
+    return msgspec.structs.replace(result.hotwords, hits=hits, suspected=suspected)
