@@ -1,7 +1,7 @@
 """Words a user wants spelled their way: the request, its limits and the report that comes back."""
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +12,10 @@ MAX_TOTAL_BYTES = 256 * 1024
 MAX_BOOST = 5.0
 DEFAULT_BOOST = 1.5
 """Nats added per matched token: one token's odds grow by e^1.5, about 4.5 times."""
+INVISIBLE = ("Cc", "Cf", "Cs")
+"""Unicode categories: control characters, format characters, halves of surrogate pairs."""
+HARMLESS = "\t\n\r\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+"""Of those, space between the parts of a word, and what Persian and Indian scripts spell with."""
 
 
 class InvalidHotwords(ValueError):
@@ -95,7 +99,7 @@ def validated(
         raise InvalidHotwords("boost_factor", f"boost_factor must be a number, not {boost_factor!r}")
     if not 0 <= boost_factor <= MAX_BOOST:  # also refuses nan
         raise InvalidHotwords("boost_factor", f"boost_factor {boost_factor} is outside 0 to {MAX_BOOST:g}")
-    if isinstance(words, str | bytes) or not isinstance(words, Iterable):
+    if isinstance(words, str | bytes | Mapping) or not isinstance(words, Iterable):
         raise InvalidHotwords("words", f"words must be a list of strings, not {type(words).__name__}")
     cleaned = tuple(dict.fromkeys(_cleaned(word) for word in words))
     if len(cleaned) > MAX_WORDS:
@@ -108,7 +112,11 @@ def validated(
 
 def _cleaned(word: object) -> str:
     if not isinstance(word, str):
-        raise InvalidHotwords("words", f"hotword {word!r} is not a string")
+        raise InvalidHotwords("words", f"hotword {word!r:.80} is not a string")
+    for character in word:
+        if unicodedata.category(character) in INVISIBLE and character not in HARMLESS:
+            code = f"U+{ord(character):04X}"
+            raise InvalidHotwords("words", f"hotword {word[:80]!r} holds the control character {code}")
     text = " ".join(unicodedata.normalize("NFC", word).split())
     if not 1 <= len(text) <= MAX_WORD_CHARACTERS:
         raise InvalidHotwords(
@@ -116,8 +124,6 @@ def _cleaned(word: object) -> str:
         )
     if not any(character.isalnum() for character in text):
         raise InvalidHotwords("words", f"hotword {text!r} holds no letter or digit")
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise InvalidHotwords("words", f"hotword {text!r} holds a control character")
     if "<|" in text or "|>" in text:
         raise InvalidHotwords("words", f"hotword {text!r} must not hold <| or |>, the model's own marks")
     return text

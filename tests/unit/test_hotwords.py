@@ -29,6 +29,11 @@ def test_words_are_trimmed_composed_and_told_once_in_order() -> None:
     assert validated(words=words).words == ("Lynx", "Zoë", "New York", "林克斯")
 
 
+def test_space_within_a_word_is_one_space_and_joiners_stay() -> None:
+    words = ["New\tYork", "San\r\nJosé", "می\u200cخواهم"]
+    assert validated(words=words).words == ("New York", "San José", "می\u200cخواهم")
+
+
 def test_case_makes_a_difference() -> None:
     assert validated(words=["Lynx", "lynx"]).words == ("Lynx", "lynx")
 
@@ -56,8 +61,15 @@ def test_all_words_together_have_a_limit() -> None:
         ("   ", "1 to 64 characters"),
         ("x" * 65, "1 to 64 characters"),
         ("---", "no letter or digit"),
-        ("a\x07b", "control character"),
+        ("a\x07b", "control character U+0007"),
+        ("a\x1fb", "control character U+001F"),  # str.split would take it for a space
+        ("\x00", "control character U+0000"),
+        ("Ly\u200bnx", "control character U+200B"),  # zero-width space
+        ("\u202eLynx", "control character U+202E"),  # turns the direction of writing
+        ("\ufeffLynx", "control character U+FEFF"),  # byte order mark
+        ("Lynx\ud83d", "control character U+D83D"),  # half a character
         ("<|endoftext|>", "the model's own marks"),
+        ("half a mark|>", "the model's own marks"),
         (7, "not a string"),
         (None, "not a string"),
     ],
@@ -68,7 +80,7 @@ def test_a_word_that_cannot_work_is_named(word: object, said: str) -> None:
     assert said in str(error)
 
 
-@pytest.mark.parametrize("words", ["Lynx", b"Lynx", 7])
+@pytest.mark.parametrize("words", ["Lynx", b"Lynx", 7, {"Lynx": 1}, None])
 def test_words_must_be_a_list(words: object) -> None:
     assert "must be a list" in str(refused(words=words))
 
