@@ -129,4 +129,4 @@ def _warn(contract: Contract) -> None:
     """Jobs that ask for what the contract has no field for do not get it: say so before the first."""
     lacking = sorted(set(Carried) - ADAPTERS[contract].carries)
     if lacking:
-        log.warning("contract_limited", contract=contract, cannot_carry=lacking)
+        log.warning("contract_limited", contract=contract, cannot_carry=", ".join(lacking))

@@ -27,8 +27,8 @@ class Steering(msgspec.Struct, frozen=True):
 
 
 def steering(hotwords: Hotwords | None, contract: Contract, carries: frozenset[Carried]) -> Steering:
-    """The list as a prompt, as far as the contract and the room allow."""
-    if hotwords is None or not hotwords.words:
+    """The list as a prompt, as far as contract and room allow; our own container sees to it itself."""
+    if hotwords is None or not hotwords.words or Carried.BIAS in carries:
         return Steering()
     if hotwords.method is HotwordMethod.PROMPT_INJECTION and Carried.PROMPT in carries:
         return _prompted(hotwords.words)
