@@ -9,13 +9,16 @@ import base64
 import contextlib
 import functools
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import botocore.session
+import pytest
 
 from tests.sagemaker_states import Parameters, Refused, SageMaker, invalid
 
@@ -221,6 +224,9 @@ class _Handler(BaseHTTPRequestHandler):
         region = scope[1] if scope else "us-east-1"
         if self.path.startswith("/endpoints/"):
             self._invoke(body)
+        elif self.path.startswith("/pushed/"):  # from the stand-in for docker
+            self.plane.push(*self.path.split("/")[2].split(":"))
+            self._send(200, b"")
         elif "X-Amz-Target" in self.headers:
             self._control(body, region)
         else:
@@ -289,3 +295,28 @@ def control_plane() -> Iterator[ControlPlane]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def credentials(plane: ControlPlane, home: Path) -> dict[str, str]:
+    """What botocore needs in its environment to find the account."""
+    return {
+        "AWS_ENDPOINT_URL": plane.url,
+        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "eu-west-1",
+        "AWS_CONFIG_FILE": str(home / "config"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(home / "credentials"),
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
+@contextlib.contextmanager
+def account(monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[ControlPlane]:
+    """An account that this process's environment leads to."""
+    with control_plane() as plane:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            monkeypatch.delenv(name)
+        for name, value in credentials(plane, home).items():
+            monkeypatch.setenv(name, value)
+        yield plane

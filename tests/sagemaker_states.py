@@ -59,7 +59,8 @@ class SageMaker:
         """Fields that CreateEndpoint refuses without naming them."""
         self.scales_to_zero = True
         self.fails_with = ""
-        """Why the next creation or update fails."""
+        """Why the next creation or update of an endpoint fails."""
+        self.component_fails_with = ""
         self.images: set[str] | None = None
         """Images that exist, or None for all."""
         self.copies = 1
@@ -212,6 +213,8 @@ class SageMaker:
     def DescribeInferenceComponent(self, given: Parameters, arn: str) -> Parameters:  # noqa: N802
         name = given["InferenceComponentName"]
         component = self._component(name, arn)
+        if component.status != "Deleting" and self.component_fails_with:
+            self.fails_with, self.component_fails_with = self.component_fails_with, ""
         if not self._progressed(component, self.components, name):
             raise invalid(f'Could not find inference component "{component.arn}".')
         copies = self.copies if component.running else 0

@@ -16,7 +16,7 @@ import botocore.session
 import pytest
 
 from deploy.__main__ import main
-from tests.aws_control_plane import ACCOUNT, DIGEST, ControlPlane, control_plane
+from tests.aws_control_plane import ACCOUNT, DIGEST, ControlPlane, account, credentials
 from tests.sagemaker_states import Refused
 
 ROOT = Path(__file__).parents[2]
@@ -32,24 +32,9 @@ Deploy = Callable[..., int]
 @pytest.fixture
 def plane(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ControlPlane]:
     """An AWS account with one image in it."""
-    with control_plane() as served:
-        for name in [name for name in os.environ if name.startswith("AWS_") or "proxy" in name.lower()]:
-            monkeypatch.delenv(name)
-        for name, value in credentials(served, tmp_path).items():
-            monkeypatch.setenv(name, value)
+    with account(monkeypatch, tmp_path) as served:
         served.push(NAME)
         yield served
-
-
-def credentials(plane: ControlPlane, home: Path) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": plane.url,
-        "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_REGION": "eu-west-1",
-        "AWS_CONFIG_FILE": str(home / "config"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(home / "credentials"),
-    }
 
 
 SESSION = botocore.session.get_session()
