@@ -79,7 +79,7 @@ def with_doubts(before: float, within: float) -> Spoken:
 def test_a_word_that_the_model_found_improbable_is_suspected() -> None:
     [suspect] = told(["Anna"], with_doubts(-0.1, -2.5)).suspected
     assert (suspect.word, suspect.time, suspect.avg_logprob) == ("Anna", 0.5, -2.5)
-    assert told(["Anna"], with_doubts(-5, -0.5)).suspected == ()
+    assert told(["Anna"], with_doubts(-5, -1.5)).suspected == ()
 
 
 def test_words_of_a_prompt_are_not_suspected() -> None:
