@@ -228,8 +228,6 @@ BARE = "audio/wav"
 JSON = "application/json"
 OBJECTS = b"{'descr': '|O', 'fortran_order': False, 'shape': ()}".ljust(117) + b"\n"
 PICKLE = b"\x93NUMPY\x01\x00\x76\x00" + OBJECTS
-    b"\x93NUMPY\x01\x00\x76\x00" + b"{'descr': '|O', 'fortran_order': False, 'shape': ()}".ljust(117) + b"\n"
-)
 CASES: dict[str, tuple[tuple[bytes, str], int, str | None]] = {
     "not audio": (form(b"this is no sound"), 400, "audio"),
     "31 s": (form(sound(31)), 400, "audio"),
