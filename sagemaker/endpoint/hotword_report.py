@@ -12,9 +12,9 @@ from endpoint.wordpieces import spaced
 from services.contracts.hotwords import HotwordHit, Hotwords, HotwordsReport, SuspectedHotword
 
 SUSPECT_LOGPROB = -2.3
-"""A biased word is suspected below one chance in ten for each of its tokens, on average. Against something that
-was clearly said, the default boost lifts a word no further than from -1.5 a token. Below this mark the boost is
-high, or the model found nothing probable there: the bias decided, not the sound."""
+"""A biased word is suspected below one chance in ten for each of its tokens, on average. Against something
+that was clearly said, the default boost lifts a word no further than from -1.5 a token. Below this mark the
+boost is high, or the model found nothing probable there: the bias decided, not the sound."""
 ECHO_LOGPROB = -1.0
 ECHO_NO_SPEECH_PROB = 0.6
 """openai/whisper's pair for text where nobody speaks; here either is enough."""
