@@ -1,67 +1,55 @@
-"""One request to one transcript: windows are read in turn until the audio's end."""
+"""Many transcriptions on one model: what they ask for is heard and written together, a token a step."""
 
-from functools import lru_cache
-from statistics import fmean
+from collections import deque
+from collections.abc import Callable
 
-import msgspec
-import numpy as np
+import structlog
 import torch
 
-from endpoint.alignment import token_times
 from endpoint.audio import Samples
-from endpoint.errors import BadInput, RequestAbandoned
-from endpoint.hotwords import Steering, report, steering, without_prompt
-from endpoint.model import Abandoned, Decoded, Heard, WhisperModel
-from endpoint.transcript import Phrase, Reading, compression_ratio, phrases
-from services.contracts.hotwords import Hotwords
-from services.contracts.inference import (
-    SAMPLE_RATE,
-    InferenceOptions,
-    InferenceResult,
-    Segment,
-    Task,
-    Timestamps,
-    Word,
-)
+from endpoint.decoding import Batch, Decoded, Row
+from endpoint.errors import BadInput, OutOfMemory, RequestAbandoned
+from endpoint.events import Event, Failed, Finished, Progressed
+from endpoint.model import Heard, WhisperModel
+from endpoint.steering import Compiler, Steering
+from endpoint.transcript import closed_tokens
+from endpoint.windows import Hear, Transcription, transcription
+from services.contracts.inference import InferenceOptions, InferenceResult, Task
 
-REREAD_SECONDS = 1.0
-"""A phrase left open is read again from its start if this much was read before it and is left after it."""
-TAIL_SECONDS = 2.0
-"""Sound this long after the last phrase is listened to again: models now and then stop in mid-window."""
-TAIL_LEVEL = 0.1
-"""... unless it is this much quieter (20 dB) than the loudest of the chunk ..."""
-SURE_SPEECH_PROB = 0.3
-"""... or the model hears nobody there: at most this no-speech probability counts as somebody speaking."""
-NO_SPEECH_PROB = 0.6
-NO_SPEECH_LOGPROB = -1.0
-"""openai/whisper's pair: text is dropped where the model hears nobody and is unsure of what it wrote."""
-COMPILED_LISTS = 32
-"""Hotword lists kept ready; the chunks of a recording share theirs. 5,000 words take about 30 MB."""
+log = structlog.get_logger()
 
-
-class Passage(msgspec.Struct, frozen=True):
-    """What one window gave, in seconds from the start of the audio."""
-
-    text: str = ""
-    segments: tuple[Segment, ...] = ()
-    words: tuple[Word, ...] = ()
-    stopped_at: float | None = None
-    """Where the next window has to begin; None when this one reached the end."""
-    left_open: bool = False
-    """Whether a phrase was cut off there, so that it is read again in any case."""
+ROOM = 64
+"""Windows at once, until the device's memory says otherwise."""
+HEARD_TOGETHER = 8
+"""Windows encoded in one step: the rows being written wait meanwhile."""
 
 
 class Engine:
-    """Not thread-safe: one thread runs it."""
+    """Not thread-safe but for `check`: one thread runs it."""
 
     def __init__(self, model: WhisperModel, name: str, *, bundled: bool) -> None:
         self.name = name
         self.bundled = bundled
+        self.device = model.device.type
+        self.room = ROOM
         self._model = model
-        self._steering = lru_cache(COMPILED_LISTS)(self._compiled)
+        pieces = model.pieces()
+        self._compiler = Compiler(model.tokenize, pieces, model.marks.prompt_tokens)
+        self._batch = Batch(model.decoder, model.marks, pieces)
+        self._transcriptions: dict[int, Transcription] = {}
+        self._new: list[tuple[int, Samples, InferenceOptions]] = []
+        self._to_hear: deque[tuple[int, Hear]] = deque()
+        self._to_write: deque[tuple[int, Row]] = deque()
+        self._rows: dict[int, Row] = {}
+        self._told: dict[int, int] = {}
+
+    @property
+    def rows(self) -> int:
+        """Requests in it."""
+        return len(self._transcriptions) + len(self._new)
 
     def check(self, options: InferenceOptions) -> None:
-        """Raise `BadInput` for options that this model cannot follow; safe in any thread."""
+        """Raise `BadInput` for options that this model cannot follow, and compile hotwords; in any thread."""
         known = self._model.marks.languages or {"en": 0}
         if options.language is not None and options.language not in known:
             choices = ", ".join(known)
@@ -70,120 +58,135 @@ class Engine:
             )
         if options.task is Task.TRANSLATE and not self._model.marks.languages:
             raise BadInput("this model is English only: it cannot translate", "task")
+        if options.hotwords:
+            self._compiler.steering(options.hotwords, options.language or "en")
+
+    def add(self, key: int, audio: Samples, options: InferenceOptions) -> None:
+        """Take a request in; it joins at the next step."""
+        self._new.append((key, audio, options))
+
+    def drop(self, key: int) -> None:
+        """Forget a request, wherever it is."""
+        self._new = [each for each in self._new if each[0] != key]
+        self._to_hear = deque(each for each in self._to_hear if each[0] != key)
+        self._to_write = deque(each for each in self._to_write if each[0] != key)
+        self._batch.drop({key})
+        for kept in (self._transcriptions, self._rows, self._told):
+            kept.pop(key, None)
 
     @torch.inference_mode()
-    def transcribe(self, audio: Samples, options: InferenceOptions, abandoned: Abandoned) -> InferenceResult:
-        """The transcript of at most 30 s. Raises `RequestAbandoned` soon after `abandoned()` turns true."""
-        language, steered, passages = options.language, Steering(), list[Passage]()
-        offset: float | None = 0.0 if len(audio) else None
-        while offset is not None:
-            rest = audio[round(offset * SAMPLE_RATE) :]
-            heard = self._model.hear(rest, language)
-            if passages and not (passages[-1].left_open or _spoken(heard, rest, audio)):
-                break
-            language = heard.language
-            steered = self._steering(options.hotwords, language) if options.hotwords else steered
-            decoded = self._decoded(heard, options, steered, abandoned)
-            if options.hotwords and steered.prompt and self._muted(heard, decoded):
-                steered = without_prompt(options.hotwords)
-                decoded = self._decoded(heard, options, steered, abandoned)
-            passages.append(self._passage(heard, options, decoded, offset, len(rest) / SAMPLE_RATE))
-            offset = passages[-1].stopped_at
-        segments = tuple(segment for passage in passages for segment in passage.segments)
-        words = tuple(word for passage in passages for word in passage.words)
-        return InferenceResult(
-            text="".join(passage.text for passage in passages).strip(),
-            language=language or "en",
-            segments=segments,
-            words=words if self._times_words(options) else None,
-            hotwords=report(options.hotwords, steered, segments) if options.hotwords else None,
-        )
+    def step(self) -> list[Event]:
+        """Hear what is new, let it join, and write one token for every row."""
+        events: list[Event] = []
+        self._begin(events)
+        self._hear(events)
+        self._join(events)
+        self._write(events)
+        return events
 
-    def _times_words(self, options: InferenceOptions) -> bool:
-        return options.timestamps is Timestamps.WORD and bool(self._model.marks.alignment_heads)
+    def transcribe(
+        self, audio: Samples, options: InferenceOptions, abandoned: Callable[[], bool]
+    ) -> InferenceResult:
+        """One request alone. Raises `RequestAbandoned` soon after `abandoned()` turns true."""
+        self.add(0, audio, options)
+        while not abandoned():
+            for event in self.step():
+                if isinstance(event, Finished):
+                    return event.result
+                if isinstance(event, Failed):
+                    raise event.error
+        self.drop(0)
+        raise RequestAbandoned
 
-    def _compiled(self, hotwords: Hotwords, language: str) -> Steering:
-        return steering(hotwords, language, self._model.tokenize, self._model.marks.prompt_tokens)
+    def _begin(self, events: list[Event]) -> None:
+        new, self._new = self._new, []
+        for key, audio, options in new:
+            self._transcriptions[key] = transcription(self._model, audio, options, self._steers(options))
+            self._go_on(key, None, events)
 
-    def _decoded(
-        self, heard: Heard, options: InferenceOptions, steered: Steering, abandoned: Abandoned
-    ) -> Decoded:
-        """Decode one window; hotwords keep out of silence, where a prompt would be read out as text."""
-        if heard.no_speech_prob > NO_SPEECH_PROB:
-            steered = Steering()
-        decoded = self._model.read(heard, options.task, steered, options.temperature, abandoned)
-        if abandoned():
-            raise RequestAbandoned
-        return decoded
+    def _steers(self, options: InferenceOptions) -> Callable[[str, float], Steering]:
+        hotwords = options.hotwords
+        if hotwords is None:
+            return lambda _language, _share: Steering()
+        return lambda language, share: self._compiler.steering(hotwords, language, share)
 
-    def _muted(self, heard: Heard, decoded: Decoded) -> bool:
-        """Whether somebody speaks and nothing was written: long prompts of odd words can do that."""
-        wrote = any(token < self._model.marks.end_of_text for token in decoded.tokens)
-        return not wrote and heard.no_speech_prob <= SURE_SPEECH_PROB
+    def _go_on(self, key: int, answer: Heard | Decoded | None, events: list[Event]) -> None:
+        """Give a transcription its answer and queue what it asks for next."""
+        try:
+            question = (
+                next(self._transcriptions[key]) if answer is None else self._transcriptions[key].send(answer)
+            )
+        except StopIteration as end:
+            self.drop(key)
+            events.append(Finished(key, end.value))
+        except Exception as error:
+            log.exception("transcription_failed")
+            self.drop(key)
+            events.append(Failed(key, error))
+        else:
+            if isinstance(question, Hear):
+                self._to_hear.append((key, question))
+            else:
+                self._to_write.append((key, question.row))
 
-    def _passage(
-        self, heard: Heard, options: InferenceOptions, decoded: Decoded, offset: float, left: float
-    ) -> Passage:
-        """Times, figures and words of a window that begins at `offset` with `left` seconds to go."""
-        marks = self._model.marks
-        reading = phrases(decoded.tokens, marks.first_timestamp, marks.end_of_text, left)
-        if not reading.phrases:
-            return Passage()
-        logprobs = self._model.logprobs(heard, decoded)
-        averages = [fmean(logprobs[phrase.span]) for phrase in reading.phrases]
-        if heard.no_speech_prob > NO_SPEECH_PROB and fmean(averages) < NO_SPEECH_LOGPROB:
-            return Passage()
-        again = _unread(reading, left)
-        kept = [phrase for phrase in reading.phrases if again is None or phrase.start < again]
-        texts = [self._model.text(phrase.tokens) for phrase in kept]
-        ratio = compression_ratio("".join(texts))
-        return Passage(
-            text="".join(texts),
-            segments=tuple(
-                Segment(
-                    start=_rounded(offset + phrase.start),
-                    end=_rounded(offset + phrase.end),
-                    text=text.strip(),
-                    avg_logprob=average,
-                    no_speech_prob=heard.no_speech_prob,
-                    compression_ratio=ratio,
-                )
-                for phrase, text, average in zip(kept, texts, averages, strict=False)
-            ),
-            words=self._words(heard, decoded, kept, offset) if self._times_words(options) else (),
-            stopped_at=None if again is None else offset + again,
-            left_open=again is not None and again == reading.stopped_at,
-        )
+    def _hear(self, events: list[Event]) -> None:
+        together = [
+            self._to_hear.popleft() for _ in range(min(len(self._to_hear), HEARD_TOGETHER, self.room))
+        ]
+        if not together:
+            return
+        try:
+            heard = self._model.hear([(question.samples, question.language) for _, question in together])
+        except torch.OutOfMemoryError as error:
+            self._to_hear.extendleft(reversed(together))
+            self._relieve([key for key, _ in together], error, events)
+        else:
+            for (key, _), answer in zip(together, heard, strict=True):
+                self._go_on(key, answer, events)
 
-    def _words(self, heard: Heard, decoded: Decoded, kept: list[Phrase], offset: float) -> tuple[Word, ...]:
-        attention = self._model.attention(heard, decoded)
-        words: list[Word] = []
-        for phrase in kept:
-            times = token_times(attention, phrase)
-            first = 0
-            for text, size in self._model.words(phrase.tokens, heard.language):
-                start, end = times[first], times[first + size]
-                words.append(Word(start=_rounded(offset + start), end=_rounded(offset + end), word=text))
-                first += size
-        return tuple(words)
+    def _join(self, events: list[Event]) -> None:
+        free = max(0, self.room - len(self._batch.keys))
+        joining = [self._to_write.popleft() for _ in range(min(len(self._to_write), free))]
+        if not joining:
+            return
+        self._rows |= joining
+        try:
+            self._batch.join(joining)
+        except torch.OutOfMemoryError as error:
+            keys = [*self._batch.keys, *(key for key, _ in joining)]
+            self._to_write.extendleft(reversed(joining))
+            self._relieve(keys, error, events)
 
+    def _write(self, events: list[Event]) -> None:
+        if not self._batch.keys:
+            return
+        try:
+            done = self._batch.step()
+        except torch.OutOfMemoryError as error:
+            self._relieve(self._batch.keys, error, events)
+            return
+        for key, decoded in done:
+            self._told.pop(key, None)
+            self._go_on(key, decoded, events)
+        self._tell(events)
 
-def _unread(reading: Reading, left: float) -> float | None:
-    """Where the next window begins: at a phrase left open, or after the last one if much sound follows it."""
-    stopped = reading.stopped_at
-    if stopped is not None and REREAD_SECONDS <= stopped <= left - REREAD_SECONDS:
-        return stopped
-    end = reading.phrases[-1].end
-    worthwhile = REREAD_SECONDS if reading.strayed else TAIL_SECONDS
-    return end if REREAD_SECONDS <= end <= left - worthwhile else None
+    def _relieve(self, keys: list[int], error: Exception, events: list[Event]) -> None:
+        """The device's memory is full: every row starts again, half as many at once."""
+        self._to_write.extendleft((key, self._rows[key]) for key in reversed(self._batch.keys))
+        self._batch.clear()
+        torch.cuda.empty_cache()
+        if len(keys) == 1:
+            self.drop(keys[0])
+            full = OutOfMemory(f"the device has no memory for a single window: {error}")
+            events.append(Failed(keys[0], full))
+            return
+        self.room = max(1, len(keys) // 2)
+        log.warning("out_of_memory", rows=len(keys), room=self.room)
 
-
-def _spoken(heard: Heard, rest: Samples, audio: Samples) -> bool:
-    """Whether a second window is worth its text."""
-    audible = float(np.abs(rest).max()) >= TAIL_LEVEL * float(np.abs(audio).max())
-    return audible and heard.no_speech_prob <= SURE_SPEECH_PROB
-
-
-def _rounded(seconds: float) -> float:
-    """To the millisecond: the model's own grid is 20 ms."""
-    return round(seconds, 3)
+    def _tell(self, events: list[Event]) -> None:
+        """Report text of rows whose leading hypothesis has closed another segment."""
+        for key, tokens in self._batch.leading():
+            closed = closed_tokens(tokens, self._model.marks.first_timestamp)
+            if closed > self._told.get(key, 0):
+                self._told[key] = closed
+                events.append(Progressed(key, self._model.text(tokens[:closed])))

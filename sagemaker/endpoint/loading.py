@@ -26,8 +26,14 @@ def engine(settings: EndpointSettings) -> Engine:
         if settings.whisper_model != AUTO or choice.bundled:
             raise
         loaded = _loaded(bundled(f"{choice.name} could not be downloaded: {error}"), settings)
-    loaded.transcribe(np.zeros(SAMPLE_RATE, np.float32), InferenceOptions(), lambda: False)
+    _warm(loaded)
     return loaded
+
+
+def _warm(engine: Engine) -> None:
+    engine.add(0, np.zeros(SAMPLE_RATE, np.float32), InferenceOptions())
+    while engine.rows:
+        engine.step()
 
 
 def _loaded(choice: ModelChoice, settings: EndpointSettings) -> Engine:

@@ -1,54 +1,41 @@
-"""One loaded Whisper: windows of up to 30 s in, tokens and their probabilities out."""
+"""One loaded Whisper: windows of up to 30 s in, what is needed to write their text out."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import torch
-from transformers import (
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    WhisperForConditionalGeneration,
-    WhisperProcessor,
-)
+from prometheus_client import Histogram
+from torch import Tensor
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine_tokens_into_words
 
 from endpoint.audio import Samples
-from endpoint.bias import HotwordBias
-from endpoint.hotwords import Steering
+from endpoint.decoder import Decoder, Sound
 from endpoint.marks import marks
-from endpoint.trie import Trie
+from endpoint.wordpieces import WordPieces, word_pieces
 from services.contracts.inference import SAMPLE_RATE, Task
 
-MAX_NEW_TOKENS = 224
-"""Half the decoder's positions, as openai/whisper has it: a window that needs more is a loop."""
-HOTWORD_BEAMS = 2
-"""With one path there is nothing to prefer when a begun hotword breaks off and hands its bonus back."""
-
-Abandoned = Callable[[], bool]
-"""True once nobody waits for the answer any more."""
+ENCODE_SECONDS = Histogram(
+    "whisper_endpoint_encode_seconds",
+    "Time to hear the windows that joined together.",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+)
 
 
-class Heard(msgspec.Struct, frozen=True):
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """A window's encoding and what it says before any text: its language, and whether anyone speaks."""
 
-    encoded: torch.Tensor
-    features: torch.Tensor
+    encoded: Tensor
+    """(1, 1500, width)"""
+    sound: Sound
     language: str
     no_speech_prob: float
 
 
-class Decoded(msgspec.Struct, frozen=True):
-    """The tokens before a window's text (prompt and task), and those the model wrote, without end-of-text."""
-
-    prefix: list[int]
-    tokens: list[int]
-
-
 class WhisperModel:
-    """Not thread-safe: one thread runs it."""
+    """Not thread-safe but for its tokenizer: one thread runs it."""
 
     def __init__(self, path: str, *, device: str, threads: int, local_only: bool) -> None:
         torch.set_num_threads(threads)
@@ -60,13 +47,14 @@ class WhisperModel:
         )
         self._whisper.to(self.device).eval()  # type: ignore[arg-type]  # its decorator hides the signature
         self.marks = marks(self._whisper.generation_config)
+        self.decoder = Decoder(self._whisper)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids of each text, without special tokens."""
-        if not texts:
-            return []
-        ids: list[list[int]] = self._processor.tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-        return ids
+        """Token ids of each text, without special tokens; safe in any thread."""
+        encoded = self._processor.tokenizer.backend_tokenizer.encode_batch_fast(
+            list(texts), add_special_tokens=False
+        )
+        return [each.ids for each in encoded]
 
     def text(self, tokens: Sequence[int]) -> str:
         """Text of tokens, its leading space included."""
@@ -80,78 +68,60 @@ class WhisperModel:
         )
         return [(text.strip(), len(piece)) for text, piece in zip(texts, pieces, strict=True)]
 
-    def hear(self, window: Samples, language: str | None) -> Heard:
-        """Encode a window; detect its language unless given."""
-        inputs = self._processor.feature_extractor(window, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+    def pieces(self) -> WordPieces:
+        """What the tokens say about where words end."""
+        tokenizer = self._processor.tokenizer
+        tokens = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
+        return word_pieces(tokens, self._whisper.config.vocab_size)
+
+    @ENCODE_SECONDS.time()
+    def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
+        """Encode windows together, each with its language if known; else that is detected."""
+        inputs = self._processor.feature_extractor(
+            [samples for samples, _ in windows], sampling_rate=SAMPLE_RATE, return_tensors="pt"
+        )
         features = inputs.input_features.to(self.device, self._whisper.dtype)
         encoded = self._whisper.get_encoder()(features).last_hidden_state
-        scores = self._scores(encoded, [self.marks.start])[0][-1]
+        sound = self.decoder.sound(encoded)
+        start = torch.full((len(windows), 1), self.marks.start, device=self.device)
+        scores, _ = self.decoder.read(start, sound)
+        silent = scores.softmax(-1)[:, self.marks.no_speech].tolist()
+        return [
+            Heard(
+                encoded=encoded[row : row + 1],
+                sound=[(keys[row : row + 1], values[row : row + 1]) for keys, values in sound],
+                language=language or self._language(scores[row]),
+                no_speech_prob=silent[row],
+            )
+            for row, (_, language) in enumerate(windows)
+        ]
+
+    def _language(self, scores: Tensor) -> str:
         languages = self.marks.languages
-        if language is None and languages:
-            language = max(languages, key=lambda code: float(scores[languages[code]]))
-        no_speech = float(scores.softmax(-1)[self.marks.no_speech])
-        return Heard(encoded, features, language or "en", no_speech)
+        return max(languages, key=lambda code: float(scores[languages[code]])) if languages else "en"
 
-    def read(
-        self, heard: Heard, task: Task, steering: Steering, temperature: float, abandoned: Abandoned
-    ) -> Decoded:
-        """Write a window's text: the likeliest one, or a sampled one at a temperature above 0."""
-        prefix = self._prefix(heard.language, task, steering.prompt)
-        beams = HOTWORD_BEAMS if steering.trie and not temperature else 1
-        spoken = bool(self.marks.languages)
-        written = self._whisper.generate(
-            input_features=heard.features,
-            encoder_outputs=BaseModelOutput(last_hidden_state=heard.encoded),
-            decoder_input_ids=torch.tensor([prefix], device=self.device),
-            language=heard.language if spoken else None,
-            task=task.value if spoken else None,
-            return_timestamps=True,
-            force_unique_generate_call=True,
-            max_length=MAX_NEW_TOKENS,  # transformers adds the prefix to it
-            num_beams=beams,
-            temperature=temperature,
-            logits_processor=_bias(steering.trie, len(prefix), hand_back=beams > 1),
-            stopping_criteria=StoppingCriteriaList([_Abandonment(abandoned)]),
-        )
-        tokens: list[int] = written[0].tolist()[len(prefix) :]
-        end = tokens.index(self.marks.end_of_text) if self.marks.end_of_text in tokens else len(tokens)
-        return Decoded(prefix, tokens[:end])
-
-    def logprobs(self, heard: Heard, decoded: Decoded) -> list[float]:
-        """Natural log of each token's probability as the model itself has it, without bias or rules."""
-        scores, _ = self._scores(heard.encoded, [*decoded.prefix, *decoded.tokens])
-        own = scores[len(decoded.prefix) - 1 : -1].float().log_softmax(-1)
-        chosen = own.gather(1, torch.tensor(decoded.tokens, device=self.device)[:, None])
-        values: list[float] = chosen[:, 0].tolist()
-        return values
-
-    def attention(self, heard: Heard, decoded: Decoded) -> torch.Tensor:
-        """Where each written token was heard: (heads, tokens, 1500 positions of 20 ms)."""
-        with self._eager():
-            _, layers = self._scores(heard.encoded, [*decoded.prefix, *decoded.tokens], attentions=True)
-        first = len(decoded.prefix) - 1  # the position that writes a token is the one before it
-        rows = slice(first, first + len(decoded.tokens))
-        return torch.stack(
-            [layers[layer][0, head, rows] for layer, head in self.marks.alignment_heads]
-        ).float()
-
-    def _prefix(self, language: str, task: Task, prompt: Sequence[int]) -> list[int]:
+    def prefix(self, language: str, task: Task, prompt: Sequence[int]) -> tuple[int, ...]:
+        """The tokens before a window's text."""
         start = [self.marks.start]
         if self.marks.languages:
             start += [self.marks.languages[language], self.marks.tasks[task.value]]
-        return [*((self.marks.previous, *prompt) if prompt else ()), *start]
+        return (*((self.marks.previous, *prompt) if prompt else ()), *start)
 
-    def _scores(
-        self, encoded: torch.Tensor, tokens: list[int], *, attentions: bool = False
-    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-        """Logits (tokens, vocabulary) after each token, and each layer's cross attention where asked."""
-        output = self._whisper(
-            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
-            decoder_input_ids=torch.tensor([tokens], device=self.device),
-            output_attentions=attentions,
-            use_cache=False,
-        )
-        return output.logits[0], output.cross_attentions or ()
+    def attention(self, heard: Heard, prefix: Sequence[int], tokens: Sequence[int]) -> Tensor:
+        """Where each token was heard: (heads, tokens, 1500 positions of 20 ms)."""
+        with self._eager():
+            output = self._whisper(
+                encoder_outputs=BaseModelOutput(last_hidden_state=heard.encoded),
+                decoder_input_ids=torch.tensor([[*prefix, *tokens]], device=self.device),
+                output_attentions=True,
+                use_cache=False,
+            )
+        first = len(prefix) - 1  # the position that writes a token is the one before it
+        rows = slice(first, first + len(tokens))
+        layers = output.cross_attentions
+        return torch.stack(
+            [layers[layer][0, head, rows] for layer, head in self.marks.alignment_heads]
+        ).float()
 
     @contextlib.contextmanager
     def _eager(self) -> Iterator[None]:
@@ -162,18 +132,6 @@ class WhisperModel:
             yield
         finally:
             self._whisper.set_attn_implementation(usual)
-
-
-class _Abandonment(StoppingCriteria):
-    def __init__(self, abandoned: Abandoned) -> None:
-        self._abandoned = abandoned
-
-    def __call__(self, input_ids: torch.Tensor, *_: object, **__: object) -> torch.Tensor:
-        return torch.full((input_ids.shape[0],), self._abandoned(), device=input_ids.device)
-
-
-def _bias(trie: Trie | None, begin: int, *, hand_back: bool) -> LogitsProcessorList:
-    return LogitsProcessorList([HotwordBias(trie, begin, hand_back=hand_back)] if trie else [])
 
 
 def _device(wanted: str) -> str:

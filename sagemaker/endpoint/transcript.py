@@ -64,6 +64,14 @@ def phrases(tokens: Sequence[int], first_timestamp: int, end_of_text: int, secon
     return Reading(phrases=clipped, stopped_at=open_start, strayed=len(clipped) < len(found))
 
 
+def closed_tokens(tokens: Sequence[int], first_timestamp: int) -> int:
+    """How many tokens there are up to the last timestamp that ends a phrase."""
+    for index in range(len(tokens) - 1, 0, -1):
+        if tokens[index] >= first_timestamp > tokens[index - 1]:
+            return index + 1
+    return 0
+
+
 def compression_ratio(text: str) -> float:
     """Bytes over compressed bytes; above 2.4 the model has most likely repeated itself (openai/whisper)."""
     raw = text.encode()
