@@ -107,8 +107,10 @@ def _found(words: Sequence[str], spoken: Sequence[Spoken], text_of: TextOf) -> I
 
 def _present(words: Sequence[str], text: str) -> Iterator[tuple[str, str]]:
     """Forms in the text with their words; the words as spelled come last and count for themselves."""
-    yield from ((form, word) for word in words for form in forms(word)[1:] if form in text)
-    yield from ((word, word) for word in words if word in text)
+    folded = text.casefold()
+    near = [word for word in words if word.casefold() in folded]
+    yield from ((form, word) for word in near for form in forms(word)[1:] if form in text)
+    yield from ((word, word) for word in near if word in text)
 
 
 def _places(form: str, text: str) -> Iterator[int]:
