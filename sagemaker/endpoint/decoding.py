@@ -10,7 +10,7 @@ from torch import Tensor
 from endpoint.automaton import Automaton
 from endpoint.biasing import Bias
 from endpoint.decoder import Decoder, Layout, Memory, Sound, layout
-from endpoint.hypotheses import Candidates, Hypothesis, candidates, choice
+from endpoint.hypotheses import Candidate, Hypothesis, candidates, choice
 from endpoint.marks import Marks
 from endpoint.rules import Rules
 from endpoint.wordpieces import WordPieces
@@ -157,11 +157,13 @@ class Batch:
     def _advanced(self, logits: Tensor) -> list[tuple[int, Decoded]]:
         """Choose the next tokens and carry everything that belongs to a hypothesis along."""
         found, index = self._candidates(logits), 0
+        owed = self._bias.pending().tolist() if self._bias.active else None
         parents, tokens, done = list[int](), list[int](), list[tuple[int, Decoded]]()
         for active in self._active:
             row = [(index + number, hypothesis) for number, hypothesis in enumerate(active.going)]
             index += len(row)
-            chosen = choice(row, found, active.row.beams, self._marks.end_of_text)
+            debts = owed if active.row.automaton else None
+            chosen = choice(row, found, active.row.beams, self._marks.end_of_text, debts)
             active.going = [hypothesis for _, hypothesis in chosen.going]
             active.ended += chosen.ended
             if decoded := active.decoded(self._decoder.positions):
@@ -175,7 +177,7 @@ class Batch:
         self._leave({key for key, _ in done})
         return done
 
-    def _candidates(self, logits: Tensor) -> Candidates:
+    def _candidates(self, logits: Tensor) -> list[list[Candidate]]:
         self._rules.apply(logits, [each.tokens for active in self._active for each in active.going])
         raw = logits
         if self._bias.active:
@@ -187,9 +189,7 @@ class Batch:
         for active in self._active:
             if active.row.temperature:
                 token = active.drawn(logits[first])
-                found.tokens[first] = [token]
-                found.scores[first] = [float(logits[first, token])]
-                found.logprobs[first] = [float(raw[first, token])]
+                found[first] = [Candidate(token, float(logits[first, token]), float(raw[first, token]))]
             first += len(active.going)
         return found
 

@@ -29,14 +29,14 @@ class Hypothesis(msgspec.Struct, frozen=True, kw_only=True):
         return self.score / (len(self.tokens) + 1)
 
 
-class Candidates(msgspec.Struct, frozen=True):
-    """The best next tokens of each hypothesis, best first: three lists of (hypotheses, width)."""
+class Candidate(msgspec.Struct, frozen=True):
+    """A token that may come next."""
 
-    tokens: list[list[int]]
-    scores: list[list[float]]
+    token: int
+    score: float
     """Biased log-probability of the token alone."""
-    logprobs: list[list[float]]
-    """Unbiased log-probability of the token alone."""
+    logprob: float
+    """The same without bias."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -47,35 +47,89 @@ class Choice(msgspec.Struct, frozen=True):
     ended: list[Hypothesis]
 
 
-def candidates(raw: Tensor, biased: Tensor, width: int) -> Candidates:
-    """The `width` best tokens by `biased`; both are (hypotheses, vocabulary)."""
-    scores, tokens = biased.max(1, keepdim=True) if width == 1 else biased.topk(width, 1)
-    return Candidates(tokens.tolist(), scores.tolist(), raw.gather(1, tokens).tolist())
+class _Ranked(msgspec.Struct, frozen=True):
+    """A candidate as a continuation of its hypothesis."""
+
+    index: int
+    mother: Hypothesis
+    candidate: Candidate
+
+    @property
+    def score(self) -> float:
+        return self.mother.score + self.candidate.score
 
 
-def choice(row: Sequence[tuple[int, Hypothesis]], found: Candidates, beams: int, end_of_text: int) -> Choice:
-    """The best `beams` continuations of a row's hypotheses, and those that ended before them in rank."""
-    ranked = sorted(
-        (
-            (mother.score + score, index, mother, token, logprob)
-            for index, mother in row
-            for token, score, logprob in zip(
-                found.tokens[index], found.scores[index], found.logprobs[index], strict=True
-            )
-            if score > -torch.inf
-        ),
-        key=lambda candidate: -candidate[0],
-    )
-    going, ended = list[tuple[int, Hypothesis]](), list[Hypothesis]()
-    for score, index, mother, token, logprob in ranked:
-        if token == end_of_text:
-            ended.append(msgspec.structs.replace(mother, score=score, end_logprob=logprob))
-        else:
-            going.append((index, _longer(mother, token, score, logprob)))
+def candidates(raw: Tensor, biased: Tensor, width: int) -> list[list[Candidate]]:
+    """Of each hypothesis the `width` best tokens; both tensors are (hypotheses, vocabulary).
+
+    Where a bias is at work, the two best without it are among them.
+    """
+    tokens = biased.argmax(1, keepdim=True) if width == 1 else biased.topk(width, 1).indices
+    if raw is not biased:
+        tokens = torch.cat((tokens, raw.topk(2, 1).indices), 1)
+    columns = (tokens.tolist(), biased.gather(1, tokens).tolist(), raw.gather(1, tokens).tolist())
+    return [
+        list(
+            {
+                token: Candidate(token, score, logprob) for token, score, logprob in zip(*row, strict=True)
+            }.values()
+        )
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def choice(
+    row: Sequence[tuple[int, Hypothesis]],
+    found: Sequence[Sequence[Candidate]],
+    beams: int,
+    end_of_text: int,
+    owed: Sequence[float] | None = None,
+) -> Choice:
+    """The best `beams` continuations of a row's hypotheses, and those that ended before them in rank.
+
+    `owed` tells for each hypothesis of the batch what it hands back if its hotword breaks off. With it the
+    last place is the best continuation's without any bonus: beams are often near copies that differ in a
+    timestamp, and a hotword that is just begun would push out what was really said before its turn to hand
+    the bonus back comes.
+    """
+    ranked = [
+        _Ranked(index, mother, candidate)
+        for index, mother in row
+        for candidate in found[index]
+        if candidate.score > -torch.inf
+    ]
+    ranked.sort(key=lambda each: -each.score)
+    settled = _settled(ranked, owed, end_of_text) if owed and beams > 1 else None
+    going, ended = list[_Ranked](), list[Hypothesis]()
+    for each in ranked:
         if len(going) == beams:
             break
-    return Choice(going, ended)
+        if each.candidate.token == end_of_text:
+            ended.append(_ended(each))
+        else:
+            going.append(each)
+    settled = _settled(ranked, owed, end_of_text) if owed and beams > 1 else None
+    if settled and settled not in going:
+        going[beams - 1 :] = [settled]
+    return Choice([(each.index, _longer(each)) for each in going], ended)
 
 
-def _longer(mother: Hypothesis, token: int, score: float, logprob: float) -> Hypothesis:
-    return Hypothesis(tokens=(*mother.tokens, token), logprobs=(*mother.logprobs, logprob), score=score)
+def _settled(ranked: Sequence[_Ranked], owed: Sequence[float], end_of_text: int) -> _Ranked | None:
+    """The best continuation by what is certain: all without pending bonuses."""
+    return max(
+        (each for each in ranked if each.candidate.token != end_of_text),
+        key=lambda each: each.mother.score - owed[each.index] + each.candidate.logprob,
+        default=None,
+    )
+
+
+def _ended(last: _Ranked) -> Hypothesis:
+    return msgspec.structs.replace(last.mother, score=last.score, end_logprob=last.candidate.logprob)
+
+
+def _longer(last: _Ranked) -> Hypothesis:
+    return Hypothesis(
+        tokens=(*last.mother.tokens, last.candidate.token),
+        logprobs=(*last.mother.logprobs, last.candidate.logprob),
+        score=last.score,
+    )
