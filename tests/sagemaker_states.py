@@ -162,6 +162,16 @@ class SageMaker:
                 "Please use AWS Service Quotas to request an increase for this quota.",
             )
 
+    def ListEndpoints(self, given: Parameters, _arn: str) -> Parameters:  # noqa: N802
+        wanted = given.get("NameContains", "")
+        return {
+            "Endpoints": [
+                {"EndpointName": name, "EndpointArn": endpoint.arn, "EndpointStatus": endpoint.status}
+                for name, endpoint in self.endpoints.items()
+                if wanted in name
+            ]
+        }
+
     def DescribeEndpoint(self, given: Parameters, arn: str) -> Parameters:  # noqa: N802
         endpoint = self._endpoint(given["EndpointName"], arn)
         if not self._progressed(endpoint, self.endpoints, given["EndpointName"]):
