@@ -87,6 +87,12 @@ def test_words_are_there_only_where_asked_for() -> None:
     assert of(text(0, "one", words=(word,)), text(1, "two")).words == [word]
 
 
+def test_a_notice_of_every_chunk_is_told_once() -> None:
+    notices = ("No language.", "No temperature.")
+    told = of(text(0, "one", notices=notices[:1]), text(1, "two", notices=notices)).notices
+    assert told == list(notices)
+
+
 def test_hotword_reports_are_summed() -> None:
     def report(applied: int, word: str, time: float) -> HotwordsReport:
         return HotwordsReport(
