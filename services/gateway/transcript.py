@@ -176,11 +176,14 @@ def joined(texts: Iterator[tuple[str, str]]) -> str:
 
 
 def _summed(reports: list[HotwordsReport]) -> HotwordsSum:
-    """`applied` is what every chunk applied; a word is dropped where any chunk dropped it."""
+    """`applied` is what every chunk applied; a word is dropped where any chunk dropped it.
+
+    A chunk in which nobody speaks applies and drops nothing: it has no say.
+    """
     return HotwordsSum(
         method=reports[0].method,
         given=max(report.given for report in reports),
-        applied=min(report.applied for report in reports),
+        applied=min((report.applied for report in reports if report.applied or report.dropped), default=0),
         dropped=tuple({word.word: word for report in reports for word in report.dropped}.values()),
         hits=tuple(hit for report in reports for hit in report.hits),
         suspected=_most_doubtful(reports),

@@ -111,6 +111,19 @@ def test_hotword_reports_are_summed() -> None:
     assert [hit.word for hit in found.hits] == ["Bob", "Anna"]
 
 
+def test_a_silent_chunk_has_no_say_in_how_many_hotwords_were_applied() -> None:
+    def applied(*counts: int) -> int:
+        reports = [
+            HotwordsReport(method=HotwordMethod.LOGIT_BIAS, given=3, applied=count) for count in counts
+        ]
+        found = of(*(text(number, "a", hotwords=report) for number, report in enumerate(reports))).hotwords
+        assert found is not None
+        return found.applied
+
+    assert applied(3, 0, 3) == 3
+    assert applied(0, 0) == 0
+
+
 def test_suspected_hotwords_of_all_chunks_are_told_up_to_a_number() -> None:
     def report(*hits: tuple[float, float]) -> HotwordsReport:
         suspected = tuple(SuspectedHotword(word="Anna", time=time, avg_logprob=sure) for time, sure in hits)
