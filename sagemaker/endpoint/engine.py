@@ -1,5 +1,6 @@
 """Many transcriptions on one model: what they ask for is heard and written together, a token a step."""
 
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -8,18 +9,20 @@ import torch
 
 from endpoint.audio import Samples
 from endpoint.decoding import Batch, Decoded, Row
-from endpoint.errors import BadInput, OutOfMemory, RequestAbandoned
+from endpoint.errors import BadInput, OutOfMemory
 from endpoint.events import Event, Failed, Finished, Progressed
 from endpoint.model import Heard, WhisperModel
 from endpoint.steering import Compiler, Steering
 from endpoint.transcript import closed_tokens
 from endpoint.windows import Hear, Transcription, transcription
-from services.contracts.inference import InferenceOptions, InferenceResult, Task
+from services.contracts.inference import InferenceOptions, Task
 
 log = structlog.get_logger()
 
 ROOM = 64
 """Windows at once, until the device's memory says otherwise."""
+RECOVERY_SECONDS = 60.0
+"""After so long without running out of memory, twice as many are tried again."""
 HEARD_TOGETHER = 8
 """Windows encoded in one step: the rows being written wait meanwhile."""
 
@@ -32,6 +35,7 @@ class Engine:
         self.bundled = bundled
         self.device = model.device.type
         self.room = ROOM
+        self._full_at = 0.0
         self._model = model
         pieces = model.pieces()
         self._compiler = Compiler(model.tokenize, pieces, model.marks.prompt_tokens)
@@ -78,25 +82,12 @@ class Engine:
     def step(self) -> list[Event]:
         """Hear what is new, let it join, and write one token for every row."""
         events: list[Event] = []
+        self._recover()
         self._begin(events)
         self._hear(events)
         self._join(events)
         self._write(events)
         return events
-
-    def transcribe(
-        self, audio: Samples, options: InferenceOptions, abandoned: Callable[[], bool]
-    ) -> InferenceResult:
-        """One request alone. Raises `RequestAbandoned` soon after `abandoned()` turns true."""
-        self.add(0, audio, options)
-        while not abandoned():
-            for event in self.step():
-                if isinstance(event, Finished):
-                    return event.result
-                if isinstance(event, Failed):
-                    raise event.error
-        self.drop(0)
-        raise RequestAbandoned
 
     def _begin(self, events: list[Event]) -> None:
         new, self._new = self._new, []
@@ -181,7 +172,13 @@ class Engine:
             events.append(Failed(keys[0], full))
             return
         self.room = max(1, len(keys) // 2)
+        self._full_at = time.monotonic()
         log.warning("out_of_memory", rows=len(keys), room=self.room)
+
+    def _recover(self) -> None:
+        if self.room < ROOM and time.monotonic() - self._full_at > RECOVERY_SECONDS:
+            self.room = min(2 * self.room, ROOM)
+            self._full_at = time.monotonic()
 
     def _tell(self, events: list[Event]) -> None:
         """Report text of rows whose leading hypothesis has closed another segment."""
