@@ -30,8 +30,11 @@ class PaperEngine:
     bundled = False
     device = "cpu"
 
-    def __init__(self, *, room: int = 64, held: bool = False, step_seconds: float = 0.0) -> None:
+    def __init__(
+        self, *, room: int = 64, held: bool = False, step_seconds: float = 0.0, said: str = ""
+    ) -> None:
         self.room = room
+        self.said = said
         self.step_seconds = step_seconds
         self.go = threading.Event()
         if not held:
@@ -73,7 +76,7 @@ class PaperEngine:
             return self._failed(key, OutOfMemory("the request does not fit into memory: send less audio"))
         row.done += 1
         if row.done < row.steps:
-            return Progressed(key, f"{row.done} of {row.steps}")
+            return Progressed(key, f"{row.done} of {row.steps}{self.said}")
         del self.rows[key]
         self.served.append(row.seconds)
         return Finished(key, told(row.seconds))

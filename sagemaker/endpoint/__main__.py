@@ -6,7 +6,7 @@ import sys
 
 import structlog
 
-from endpoint.scheduler import Transcribes
+from endpoint.inference_loop import Engine
 from endpoint.server import serve
 from endpoint.settings import EndpointSettings
 from services.common.errors import Misconfigured
@@ -15,7 +15,7 @@ from services.common.settings import load
 
 
 def main() -> None:
-    """Serve until told to stop; exits 2 when a setting is at fault."""
+    """Serve until told to stop; exits 2 when a setting is at fault, 1 when the model is."""
     if sys.argv[1:] not in ([], ["serve"]):
         sys.exit("usage: python -m endpoint serve")
     try:
@@ -25,10 +25,10 @@ def main() -> None:
         structlog.get_logger().error("misconfigured", error=str(error))
         sys.exit(2)
     configure("endpoint", settings.log_level)
-    asyncio.run(serve(settings, _loaded))
+    sys.exit(asyncio.run(serve(settings, _loaded)))
 
 
-def _loaded(settings: EndpointSettings) -> Transcribes:
+def _loaded(settings: EndpointSettings) -> Engine:
     """Importing torch takes seconds: /ping answers meanwhile."""
     from endpoint import loading
 

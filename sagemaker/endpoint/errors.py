@@ -90,7 +90,3 @@ class ModelFailed(Refused):
 
     status = 500
     code = "model_error"
-
-
-class RequestAbandoned(Exception):
-    """Nobody waits for this inference any more; raised inside the inference thread only."""

@@ -1,123 +1,171 @@
-"""Who is transcribed when: one request at a time in the order of arrival, with a bounded queue."""
+"""Who is heard when: a bounded queue in front of a batch that requests join and leave at any time."""
 
 import asyncio
+import contextlib
 import contextvars
+import itertools
 import threading
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from collections.abc import AsyncIterator, Callable, Iterator
+from enum import StrEnum
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
 
-from endpoint.audio import Samples
-from endpoint.errors import Busy, Loading, TooSlow
-from endpoint.requests import Chunk
-from services.contracts.inference import SAMPLE_RATE, InferenceOptions, InferenceResult
+from endpoint.capacity import Capacity
+from endpoint.errors import Busy, Loading, ModelFailed, Refused, Stopping
+from endpoint.events import Failed
+from endpoint.hearing import Hearing
+from endpoint.inference_loop import Close, Engine, Enter, InferenceLoop, Leave, News
+from endpoint.invocation import Chunk
+from endpoint.settings import EndpointSettings
 
 log = structlog.get_logger()
 
-SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
-QUEUE_SECONDS = Histogram(
-    "whisper_endpoint_queue_wait_seconds", "Time a request waited for its turn.", buckets=SECONDS
-)
-INFERENCE_SECONDS = Histogram(
-    "whisper_endpoint_inference_seconds", "Time the model took for a request.", buckets=SECONDS
-)
-AUDIO_SECONDS = Counter("whisper_endpoint_audio_seconds_total", "Length of the audio transcribed.")
-HOTWORD_ROWS = Counter("whisper_endpoint_hotword_rows_total", "Requests decoded with hotwords.", ["method"])
-WAITING = Gauge("whisper_endpoint_waiting_requests", "Requests waiting for their turn.")
-IN_PROGRESS = Gauge("whisper_endpoint_in_progress_requests", "Requests the model is working on.")
+WAITING = Gauge("whisper_endpoint_waiting_requests", "Requests waiting for their place in the batch.")
+IN_PROGRESS = Gauge("whisper_endpoint_in_progress_requests", "Requests in the batch.")
+
+THREAD_END_SECONDS = 1.0
+"""A step of a big model on a slow machine takes longer; the process does not wait for it."""
 
 
-class Transcribes(Protocol):
-    """A loaded model; it is called from one thread only."""
+class Status(StrEnum):
+    """What GET /ping tells."""
 
-    name: str
-    bundled: bool
-
-    def check(self, options: InferenceOptions) -> None:
-        """Raise `BadInput` for options the model cannot follow."""
-
-    def transcribe(
-        self, audio: Samples, options: InferenceOptions, abandoned: Callable[[], bool]
-    ) -> InferenceResult:
-        """The transcript; may give up once `abandoned()` is true."""
+    LOADING = "loading"
+    READY = "ready"
+    STOPPING = "stopping"
 
 
 class Scheduler:
-    """Owns the inference thread and the model in it."""
+    """The event loop's side; owns the inference thread and the model in it."""
 
-    def __init__(self, *, max_queue: int, timeout_seconds: float, queue_seconds: float) -> None:
-        self.engine: Transcribes | None = None
-        self._max_queue = max_queue
-        self._timeout_seconds = timeout_seconds
-        self._queue_seconds = queue_seconds
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="inference")
-        self._turn = asyncio.Lock()
+    def __init__(self, settings: EndpointSettings) -> None:
+        self.status = Status.LOADING
+        self.engine: Engine
+        """There once the status is READY."""
+        self.broken = asyncio.Event()
+        """The engine died of a fault of its own: the process has to end."""
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._keys = itertools.count()
+        self._hearings: dict[int, Hearing] = {}
         self._admitted = 0
+        self._left = asyncio.Event()
+        self._end: Refused | None = None
 
-    async def load(self, loaded: Callable[[], Transcribes]) -> None:
-        """Run the loader in the inference thread; from then on requests are taken."""
-        context = contextvars.copy_context()  # the loader's log lines carry the service's name
-        engine = await asyncio.get_running_loop().run_in_executor(self._thread, context.run, loaded)
+    async def load(self, loaded: Callable[[], Engine]) -> None:
+        """Run the loader in the inference thread; then requests are taken. Raises what the loader does."""
+        ready: asyncio.Future[InferenceLoop] = self._loop.create_future()
+        context = contextvars.copy_context()  # the thread's log lines carry the service's name
+        self._thread = threading.Thread(
+            target=context.run, args=(self._infer, loaded, ready), name="inference", daemon=True
+        )
+        self._thread.start()
+        self._inference = await ready
+        self.status = Status.READY
+
+    def _infer(self, loaded: Callable[[], Engine], ready: asyncio.Future[InferenceLoop]) -> None:
+        """The thread's whole life."""
+        try:
+            inference = self._ready(loaded())
+        except Exception as error:
+            self._loop.call_soon_threadsafe(ready.set_exception, error)
+            return
+        self._loop.call_soon_threadsafe(ready.set_result, inference)
+        try:
+            inference.run()
+        except Exception as error:
+            log.critical("engine_broken", exc_info=error)
+            self._loop.call_soon_threadsafe(self._broke, error)
+
+    def _ready(self, engine: Engine) -> InferenceLoop:
         self.engine = engine
-        log.info("model_ready", model=engine.name, bundled=engine.bundled)
+        rows = self._settings.rows(engine.device)
+        log.info("model_ready", model=engine.name, bundled=engine.bundled, device=engine.device, rows=rows)
+        return InferenceLoop(
+            engine,
+            Capacity(rows, self._settings.request_timeout_seconds),
+            wait_seconds=self._settings.batch_wait_ms / 1000,
+            tell=self._tell,
+        )
 
-    async def transcribe(self, chunk: Chunk) -> InferenceResult:
-        """Wait for a turn and for the transcript. Raises `Loading`, `Busy`, `TooSlow`, `BadInput`.
+    def _tell(self, news: list[News]) -> None:
+        """For the inference thread."""
+        self._loop.call_soon_threadsafe(self._told, news)
 
-        A caller that is cancelled leaves the queue at once; a running inference stops within a token or two.
-        """
-        if self.engine is None:
+    def _told(self, news: list[News]) -> None:
+        for item in news:
+            if hearing := self._hearings.get(item.key):
+                hearing.tell(item)
+
+    def _broke(self, error: Exception) -> None:
+        self.status = Status.STOPPING
+        self._give_up(ModelFailed(f"the model failed: {type(error).__name__}; the container starts anew"))
+        self.broken.set()
+
+    def _give_up(self, end: Refused) -> None:
+        """Answer everybody who waits, and who comes from now on."""
+        self._end = end
+        for key, hearing in self._hearings.items():
+            hearing.tell(Failed(key, end))
+
+    @contextlib.contextmanager
+    def admission(self) -> Iterator[None]:
+        """A place among those that are read, wait or are heard. Raises `Loading`, `Stopping`, `Busy`."""
+        if self.status is Status.LOADING:
             raise Loading("the model is being loaded: ask GET /ping until it answers 200")
-        self.engine.check(chunk.options)
-        if self._admitted > self._max_queue:
-            raise Busy(f"{self._max_queue} requests are waiting already: try again")
+        if self.status is Status.STOPPING:
+            raise Stopping("the container is stopping: try again, another one answers")
+        if self._admitted >= self._settings.max_queue + self._inference.places:
+            raise Busy(f"{self._settings.max_queue} requests are waiting already: try again")
         self._admitted += 1
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await self._in_turn(self.engine, chunk)
-        except TimeoutError as error:
-            raise TooSlow(
-                f"no transcript within {self._timeout_seconds:g} s: the model is too busy"
-            ) from error
+            yield
         finally:
             self._admitted -= 1
+            self._left.set()
 
-    async def _in_turn(self, engine: Transcribes, chunk: Chunk) -> InferenceResult:
-        arrived = time.monotonic()
-        with WAITING.track_inprogress():
-            await self._wait_for_turn()
+    @contextlib.asynccontextmanager
+    async def hearing(self, chunk: Chunk) -> AsyncIterator[Hearing]:
+        """A request that the batch has taken; it is dropped at the context's end if it is not done by then.
+
+        For an admitted caller. Raises `BadInput`, and `Busy` where no place becomes free in time.
+        """
+        await asyncio.to_thread(self.engine.check, chunk.options)
+        if self._end:
+            raise self._end
+        key, hearing = next(self._keys), Hearing(chunk)
+        self._hearings[key] = hearing
+        self._inference.order(Enter(key, chunk.audio, chunk.options))
         try:
-            QUEUE_SECONDS.observe(time.monotonic() - arrived)
-            with IN_PROGRESS.track_inprogress(), INFERENCE_SECONDS.time():
-                result = await self._inferred(engine, chunk)
+            await self._placed(hearing)
+            with IN_PROGRESS.track_inprogress():
+                yield hearing
         finally:
-            self._turn.release()
-        AUDIO_SECONDS.inc(len(chunk.audio) / SAMPLE_RATE)
-        if chunk.options.hotwords is not None:
-            HOTWORD_ROWS.labels(chunk.options.hotwords.method).inc()
-        return result
+            del self._hearings[key]
+            self._inference.order(Leave(key))
 
-    async def _wait_for_turn(self) -> None:
-        """A request that would be given up in the middle of its inference is sent away before it."""
+    async def _placed(self, hearing: Hearing) -> None:
+        limit = self._settings.queue_timeout_seconds
         try:
-            async with asyncio.timeout(self._queue_seconds):
-                await self._turn.acquire()
+            async with asyncio.timeout(limit):
+                with WAITING.track_inprogress():
+                    await hearing.place()
         except TimeoutError as error:
-            raise Busy(f"no turn within {self._queue_seconds:g} s: try again") from error
+            raise Busy(f"no place within {limit:g} s: try again") from error
 
-    async def _inferred(self, engine: Transcribes, chunk: Chunk) -> InferenceResult:
-        abandoned = threading.Event()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
-                self._thread, engine.transcribe, chunk.audio, chunk.options, abandoned.is_set
-            )
-        finally:
-            abandoned.set()
+    async def drain(self) -> None:
+        """Take nobody new, let all that are admitted finish; those left after `drain_seconds` get a 503."""
+        self.status = Status.STOPPING
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_seconds):
+                while self._admitted:
+                    await self._left.wait()
+                    self._left.clear()
+        self._give_up(Stopping("the container stopped before the transcript was there: try again"))
 
-    def close(self) -> None:
-        """Take no more work; a thread that still runs ends by itself."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+    async def close(self) -> bool:
+        """End the inference thread; False if a step of the model still runs after a while."""
+        self._inference.order(Close())
+        await asyncio.to_thread(self._thread.join, THREAD_END_SECONDS)
+        return not self._thread.is_alive()

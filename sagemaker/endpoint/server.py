@@ -12,9 +12,11 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
 
 from endpoint import requests
-from endpoint.errors import Refused
-from endpoint.scheduler import Scheduler, Transcribes
+from endpoint.errors import ModelFailed, Refused, TooSlow
+from endpoint.inference_loop import Engine
+from endpoint.scheduler import Scheduler, Status
 from endpoint.settings import EndpointSettings
+from endpoint.streaming import STREAM, broken_off, streamed
 from services.contracts.inference import MAX_BODY_BYTES
 
 log = structlog.get_logger()
@@ -25,45 +27,53 @@ REQUESTS = Counter(
 INVOCATIONS = "/invocations"
 OUTCOME = web.RequestKey("outcome", str)
 SCHEDULER = web.AppKey("scheduler", Scheduler)
+SETTINGS = web.AppKey("settings", EndpointSettings)
+LAST_ANSWERS_SECONDS = 1.0
+"""After the drain every request has its answer: this long it may take to be read."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def create_app(scheduler: Scheduler) -> web.Application:
+def create_app(settings: EndpointSettings, scheduler: Scheduler) -> web.Application:
     """The application around a scheduler, whose model may still be loading."""
     app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_measured, _errors])
-    app[SCHEDULER] = scheduler
+    app[SETTINGS], app[SCHEDULER] = settings, scheduler
     app.add_routes(
         [web.get("/ping", _ping), web.post(INVOCATIONS, _invocations), web.get("/metrics", _metrics)]
     )
     return app
 
 
-async def serve(settings: EndpointSettings, loaded: Callable[[EndpointSettings], Transcribes]) -> None:
-    """Open the port, load the model, serve until SIGTERM or SIGINT, then finish what is in hand."""
-    scheduler = Scheduler(
-        max_queue=settings.max_queue,
-        timeout_seconds=settings.request_timeout_seconds,
-        queue_seconds=settings.queue_timeout_seconds,
-    )
-    stop = _stop_signal()
+async def serve(settings: EndpointSettings, loaded: Callable[[EndpointSettings], Engine]) -> int:
+    """Open the port, load the model, serve until SIGTERM or SIGINT, then finish what is in hand.
+
+    Returns the process's exit status: 1 when the engine broke.
+    """
+    stop, scheduler = _stop_signal(), Scheduler(settings)
     runner = web.AppRunner(
-        create_app(scheduler),
+        create_app(settings, scheduler),
         access_log=None,
-        handler_cancellation=True,  # a client that leaves gives its place in the queue away
-        shutdown_timeout=settings.drain_seconds,
+        handler_cancellation=True,  # a client that leaves gives its place away
+        shutdown_timeout=LAST_ANSWERS_SECONDS,
     )
     try:
         await runner.setup()
         await web.TCPSite(runner, settings.host, settings.sagemaker_bind_to_port).start()
         log.info("started", port=settings.sagemaker_bind_to_port)
-        await _load_unless_stopped(scheduler.load(lambda: loaded(settings)), stop)
-        await stop.wait()
+        if not await _done_before(scheduler.load(lambda: loaded(settings)), stop):
+            log.info("stopped_while_loading")
+            os._exit(0)  # loading cannot be interrupted and holds nothing of anybody's
+        await _done_before(scheduler.broken.wait(), stop)
         log.info("draining", seconds=settings.drain_seconds)
+        await scheduler.drain()
     finally:
         await runner.cleanup()
-        scheduler.close()
-    log.info("stopped")
+    status = int(scheduler.broken.is_set())
+    ended = await scheduler.close()
+    log.info("stopped", status=status)
+    if not ended:
+        os._exit(status)  # the interpreter would pull the model from under the step that runs
+    return status
 
 
 def _stop_signal() -> asyncio.Event:
@@ -73,29 +83,47 @@ def _stop_signal() -> asyncio.Event:
     return stop
 
 
-async def _load_unless_stopped(loading: Awaitable[None], stop: asyncio.Event) -> None:
-    """Loading cannot be interrupted and holds nothing of anybody's: a stop ends the process at once."""
-    load = asyncio.ensure_future(loading)
-    stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({load, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not load.done():
-        log.info("stopped_while_loading")
-        os._exit(0)
-    stopped.cancel()
-    load.result()
+async def _done_before(work: Awaitable[object], stop: asyncio.Event) -> bool:
+    """Whether the work was done before the stop. Raises what the work does."""
+    working, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+        return working.done()
+    finally:
+        working.cancel()
+        stopped.cancel()
 
 
 async def _ping(request: web.Request) -> web.Response:
-    """200 once the model is loaded and warm; SageMaker sends requests from then on."""
-    engine = request.app[SCHEDULER].engine
-    if engine is None:
-        return _json({"status": "loading"}, status=503)
-    return _json({"status": "ready", "model": engine.name, "bundled": engine.bundled})
+    """200 while requests are taken: from when the model is loaded and warm until the stop."""
+    scheduler = request.app[SCHEDULER]
+    if scheduler.status is not Status.READY:
+        return _json({"status": scheduler.status}, status=503)
+    engine = scheduler.engine
+    return _json({"status": scheduler.status, "model": engine.name, "bundled": engine.bundled})
 
 
-async def _invocations(request: web.Request) -> web.Response:
-    invocation = await requests.read(request)
-    return invocation.answer(await request.app[SCHEDULER].transcribe(invocation.chunk))
+async def _invocations(request: web.Request) -> web.StreamResponse:
+    seconds = request.app[SETTINGS].request_timeout_seconds
+    try:
+        async with asyncio.timeout(seconds):
+            return await _heard(request, request.app[SCHEDULER])
+    except TimeoutError as error:
+        raise TooSlow(
+            f"no transcript within {seconds:g} s: the model is busy, or the body came too slowly"
+        ) from error
+
+
+async def _heard(request: web.Request, scheduler: Scheduler) -> web.StreamResponse:
+    with scheduler.admission():
+        invocation = await requests.read(request)
+        async with scheduler.hearing(invocation.chunk) as hearing:
+            if invocation.streams:
+                return await streamed(request, hearing)
+            result = await hearing.result()
+    return invocation.answer(result)
 
 
 async def _metrics(_request: web.Request) -> web.Response:
@@ -124,23 +152,29 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except Refused as refusal:
-        response = _error(request, refusal.status, refusal.code, str(refusal), refusal.field)
-        if refusal.retry_after:
-            response.headers["Retry-After"] = str(refusal.retry_after)
-        return response
+        return await _refused(request, refusal)
     except web.HTTPException as error:  # unknown path or method
-        return _error(request, error.status, "http_error", f"{request.method} {request.path}: {error.reason}")
+        message = f"{request.method} {request.path}: {error.reason}"
+        return _json({"error": {"code": "http_error", "message": message}}, status=error.status)
+    except ConnectionError:  # the client left: nobody reads an answer
+        raise
     except Exception as error:
         await asyncio.to_thread(log.error, "model_failed", exc_info=error)  # a traceback reads source files
-        return _error(request, 500, "model_error", f"the model failed: {type(error).__name__}")
+        return await _refused(request, ModelFailed(f"the model failed: {type(error).__name__}"))
 
 
-def _error(
-    request: web.Request, status: int, code: str, message: str, field: str | None = None
-) -> web.Response:
-    request[OUTCOME] = code
-    error = {"code": code, "message": message} | ({"field": field} if field else {})
-    return _json({"error": error}, status=status)
+async def _refused(request: web.Request, refusal: Refused) -> web.StreamResponse:
+    """The refusal as a response, or as the last line of a stream that has begun."""
+    request[OUTCOME] = refusal.code
+    error = {"code": refusal.code, "message": str(refusal)}
+    if refusal.field:
+        error["field"] = refusal.field
+    if STREAM in request:
+        return await broken_off(request, error)
+    response = _json({"error": error}, status=refusal.status)
+    if refusal.retry_after:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
 
 
 def _json(body: object, *, status: int = 200) -> web.Response:

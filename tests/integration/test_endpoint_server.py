@@ -1,11 +1,12 @@
-"""The container's HTTP behaviour around a stand-in model that works exactly as long as a test wants."""
+"""The container's HTTP behaviour around an engine of paper that works exactly as long as a test wants."""
 
 import asyncio
 import contextlib
 import io
+import json
 import re
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import numpy as np
@@ -14,62 +15,27 @@ import soundfile
 from aiohttp.test_utils import TestClient, TestServer
 from blockbuster import blockbuster_ctx
 
-from endpoint.audio import Samples
-from endpoint.errors import RequestAbandoned
 from endpoint.scheduler import Scheduler
 from endpoint.server import create_app
-from services.contracts.inference import MAX_BODY_BYTES, SAMPLE_RATE, InferenceOptions, InferenceResult
+from endpoint.settings import EndpointSettings
+from services.contracts.inference import MAX_BODY_BYTES, SAMPLE_RATE
+from tests.paper_engine import PaperEngine
 
 Client = TestClient[aiohttp.web.Request, aiohttp.web.Application]
 
 
-class HeldModel:
-    """Answers with the audio's length once it is let go; notes whom it served and who left."""
-
-    name = "held"
-    bundled = False
-
-    def __init__(self) -> None:
-        self.go = threading.Event()
-        self.served: list[float] = []
-        self.left: list[float] = []
-
-    def check(self, options: InferenceOptions) -> None:
-        """Follow anything."""
-
-    def transcribe(
-        self, audio: Samples, options: InferenceOptions, abandoned: Callable[[], bool]
-    ) -> InferenceResult:
-        if options.language == "broken":
-            raise RuntimeError("out of memory")
-        seconds = len(audio) / SAMPLE_RATE
-        while not (abandoned() or self.go.wait(0.005)):
-            pass
-        if abandoned():
-            self.left.append(seconds)
-            raise RequestAbandoned
-        self.served.append(seconds)
-        return InferenceResult(text=f"{seconds:g}", language="en", segments=())
-
-
-@pytest.fixture
-def model() -> Iterator[HeldModel]:
-    held = HeldModel()
-    yield held
-    held.go.set()
-
-
 @contextlib.asynccontextmanager
-async def serving(
-    model: HeldModel | None, *, max_queue: int = 2, timeout_seconds: float = 60.0, queue_seconds: float = 60.0
-) -> AsyncIterator[Client]:
-    scheduler = Scheduler(max_queue=max_queue, timeout_seconds=timeout_seconds, queue_seconds=queue_seconds)
-    if model:
-        await scheduler.load(lambda: model)
+async def serving(engine: PaperEngine | None, **settings: float) -> AsyncIterator[Client]:
+    given = EndpointSettings(**settings)  # type: ignore[arg-type]  # fields by name
+    scheduler = Scheduler(given)
+    if engine:
+        await scheduler.load(lambda: engine)
     with blockbuster_ctx("endpoint"):
-        async with TestClient(TestServer(create_app(scheduler))) as client:
+        async with TestClient(TestServer(create_app(given, scheduler), handler_cancellation=True)) as client:
             yield client
-    scheduler.close()
+    if engine:
+        engine.go.set()
+        assert await scheduler.close()
 
 
 def sound(seconds: float, *, rate: int = SAMPLE_RATE, channels: int = 1, kind: str = "FLAC") -> bytes:
@@ -89,15 +55,24 @@ def form(audio: bytes | io.BytesIO | None = None, options: str | None = None) ->
 
 
 async def post(client: Client, seconds: float) -> tuple[int, str]:
+    """Status, and the text or the error's code."""
     headers = {"Content-Type": "audio/flac"}
     async with client.post("/invocations", data=sound(seconds), headers=headers) as response:
-        return response.status, await response.text()
+        body = await response.json()
+        return response.status, body["text"] if "text" in body else body["error"]["code"]
+
+
+async def lines(client: Client, seconds: float, options: str = "{}") -> list[dict[str, Any]]:
+    headers = {"Accept": "application/jsonlines"}
+    async with client.post("/invocations", data=form(sound(seconds), options), headers=headers) as response:
+        assert (response.status, response.content_type) == (200, "application/jsonlines")
+        return [json.loads(line) async for line in response.content]
 
 
 async def gauge(client: Client, name: str) -> float:
     async with client.get("/metrics") as response:
         text = await response.text()
-    found = re.search(rf"^whisper_endpoint_{name}_requests (\S+)$", text, re.MULTILINE)
+    found = re.search(rf"^whisper_endpoint_{name} (\S+)$", text, re.MULTILINE)
     assert found, text
     return float(found[1])
 
@@ -106,6 +81,12 @@ async def until(client: Client, name: str, value: float) -> None:
     async with asyncio.timeout(10):
         while await gauge(client, name) != value:
             pass
+
+
+async def dropped(engine: PaperEngine) -> None:
+    async with asyncio.timeout(10):
+        while engine.rows:  # noqa: ASYNC110  # the engine is a thread
+            await asyncio.sleep(0.001)
 
 
 async def test_nothing_is_taken_before_the_model_is_there() -> None:
@@ -117,95 +98,162 @@ async def test_nothing_is_taken_before_the_model_is_there() -> None:
         assert (await refused.json())["error"]["code"] == "loading"
 
 
-async def test_ping_tells_the_model_even_while_it_works(model: HeldModel) -> None:
-    async with serving(model) as client:
+async def test_ping_tells_the_model_even_while_it_works() -> None:
+    engine = PaperEngine(held=True)
+    async with serving(engine) as client:
         working = asyncio.create_task(post(client, 1))
-        await until(client, "in_progress", 1)
+        await until(client, "in_progress_requests", 1)
         ping = await client.get("/ping")
-        assert await ping.json() == {"status": "ready", "model": "held", "bundled": False}
-        model.go.set()
-        assert (await working)[0] == 200
+        assert await ping.json() == {"status": "ready", "model": "paper", "bundled": False}
+        engine.go.set()
+        assert await working == (200, "1")
 
 
-async def test_one_request_too_many_is_told_to_come_back(model: HeldModel) -> None:
-    async with serving(model, max_queue=2) as client:
-        running = [asyncio.create_task(post(client, 1))]
-        await until(client, "in_progress", 1)
-        running += [asyncio.create_task(post(client, 1)) for _ in range(2)]
-        await until(client, "waiting", 2)
+async def test_requests_that_come_together_are_decoded_together() -> None:
+    engine = PaperEngine(held=True)
+    async with serving(engine, max_batch=32) as client:
+        running = [asyncio.create_task(post(client, number)) for number in range(1, 9)]
+        await until(client, "in_progress_requests", 8)
+        engine.go.set()
+        answers = await asyncio.gather(*running)
+    assert answers == [(200, f"{number}") for number in range(1, 9)]
+    assert engine.most == 8
+
+
+async def test_one_request_too_many_is_told_to_come_back() -> None:
+    engine = PaperEngine(held=True, room=1)
+    async with serving(engine, max_queue=2) as client:
+        running = [asyncio.create_task(post(client, 1)) for _ in range(3)]
+        await until(client, "waiting_requests", 2)
         refused = await client.post("/invocations", data=form())
         assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
         assert (await refused.json())["error"]["code"] == "busy"
-        model.go.set()
-        assert [status for status, _ in await asyncio.gather(*running)] == [200, 200, 200]
+        engine.go.set()
+        assert await asyncio.gather(*running) == [(200, "1")] * 3
 
 
-async def test_requests_are_served_in_the_order_of_arrival(model: HeldModel) -> None:
-    async with serving(model, max_queue=8) as client:
-        running = []
-        for number in range(4):
-            running.append(asyncio.create_task(post(client, number + 1)))
-            await until(client, "waiting", number)
-            await until(client, "in_progress", 1)
-        model.go.set()
-        await asyncio.gather(*running)
-    assert model.served == [1, 2, 3, 4]
-
-
-async def test_a_client_that_left_before_its_turn_is_dropped(model: HeldModel) -> None:
-    async with serving(model) as client:
+async def test_a_client_that_left_before_it_had_a_place_is_dropped() -> None:
+    engine = PaperEngine(held=True, room=1)
+    async with serving(engine) as client:
         first = asyncio.create_task(post(client, 1))
-        await until(client, "in_progress", 1)
+        await until(client, "in_progress_requests", 1)
         leaving = asyncio.create_task(post(client, 2))
-        await until(client, "waiting", 1)
+        await until(client, "waiting_requests", 1)
         leaving.cancel()
-        await until(client, "waiting", 0)
-        model.go.set()
-        assert (await first)[0] == 200
-    assert model.served == [1]
+        await until(client, "waiting_requests", 0)
+        engine.go.set()
+        assert await first == (200, "1")
+    assert engine.joined == [1]
 
 
-async def test_a_client_that_leaves_in_its_turn_frees_the_model(model: HeldModel) -> None:
-    async with serving(model) as client:
+async def test_a_client_that_leaves_the_batch_frees_its_place() -> None:
+    engine = PaperEngine(held=True, room=1)
+    async with serving(engine) as client:
         leaving = asyncio.create_task(post(client, 1))
-        await until(client, "in_progress", 1)
+        await until(client, "in_progress_requests", 1)
         leaving.cancel()
-        await until(client, "in_progress", 0)
-        model.go.set()
-        assert await post(client, 2) == (
-            200,
-            '{"text":"2","language":"en","segments":[],"words":null,"hotwords":null}',
-        )
-    assert (model.served, model.left) == ([2], [1])
+        await dropped(engine)
+        engine.go.set()
+        assert await post(client, 2) == (200, "2")
+    assert (engine.served, engine.left) == ([2], [1])
 
 
-async def test_a_turn_that_does_not_come_is_given_up(model: HeldModel) -> None:
-    async with serving(model, queue_seconds=0.1) as client:
+async def test_a_place_that_does_not_come_is_given_up() -> None:
+    engine = PaperEngine(held=True, room=1)
+    async with serving(engine, queue_timeout_seconds=0.1) as client:
         first = asyncio.create_task(post(client, 1))
-        await until(client, "in_progress", 1)
+        await until(client, "in_progress_requests", 1)
         refused = await client.post("/invocations", data=form())
         assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
-        model.go.set()
-        assert (await first)[0] == 200
-    assert model.served == [1]
+        engine.go.set()
+        assert await first == (200, "1")
+    assert engine.served == [1]
 
 
-async def test_the_deadline_ends_a_request(model: HeldModel) -> None:
-    async with serving(model, timeout_seconds=0.2) as client:
-        late = await client.post("/invocations", data=form())
-        assert late.status == 503
-        assert (await late.json())["error"]["code"] == "deadline_exceeded"
+async def test_the_deadline_ends_a_request_and_frees_its_place() -> None:
+    engine = PaperEngine(held=True)
+    async with serving(engine, request_timeout_seconds=0.2) as client:
+        assert await post(client, 1) == (503, "deadline_exceeded")
+        await dropped(engine)
+        engine.go.set()
+        assert await post(client, 2) == (200, "2")
+    assert (engine.served, engine.left) == ([2], [1])
 
 
-async def test_a_failing_model_is_an_answer(model: HeldModel) -> None:
-    model.go.set()
-    async with serving(model) as client:
-        failed = await client.post("/invocations", data=form(options='{"language":"broken"}'))
-        assert failed.status == 500
-        assert await failed.json() == {
-            "error": {"code": "model_error", "message": "the model failed: RuntimeError"}
-        }
-        assert (await post(client, 1))[0] == 200
+@pytest.mark.parametrize(
+    ("language", "status", "error"),
+    [
+        ("broken", 500, {"code": "model_error", "message": "the model failed: RuntimeError"}),
+        ("unheard", 500, {"code": "model_error", "message": "the model failed: ValueError"}),
+        ("elvish", 400, {"code": "bad_input", "message": "nobody speaks elvish", "field": "language"}),
+        (
+            "huge",
+            507,
+            {"code": "out_of_memory", "message": "the request does not fit into memory: send less audio"},
+        ),
+    ],
+)
+async def test_a_request_that_fails_is_answered_and_the_model_serves_on(
+    language: str, status: int, error: dict[str, str]
+) -> None:
+    async with serving(PaperEngine()) as client:
+        failed = await client.post("/invocations", data=form(options=json.dumps({"language": language})))
+        assert (failed.status, await failed.json()) == (status, {"error": error})
+        assert await post(client, 1) == (200, "1")
+
+
+async def test_a_stream_tells_the_text_as_it_is_made() -> None:
+    async with serving(PaperEngine(step_seconds=0.02)) as client:
+        *partial, segment, done = await lines(client, 5)
+    assert {"partial": "4 of 5"} in partial
+    assert all(line.keys() == {"partial"} for line in partial)
+    assert segment["segment"] == done["result"]["segments"][0]
+    assert (done["done"], done["result"]["text"]) == (True, "5")
+
+
+async def test_a_stream_that_fails_ends_with_the_error() -> None:
+    engine = PaperEngine(step_seconds=0.05)
+    async with serving(engine, request_timeout_seconds=0.3) as client:
+        *partial, last = await lines(client, 30)
+    assert partial
+    assert last["error"]["code"] == "deadline_exceeded"
+    assert engine.left == [30]
+
+
+async def test_a_stream_that_has_not_begun_fails_as_any_request() -> None:
+    async with serving(PaperEngine()) as client:
+        headers = {"Accept": "application/jsonlines"}
+        failed = await client.post(
+            "/invocations", data=form(options='{"language":"broken"}'), headers=headers
+        )
+        assert (failed.status, (await failed.json())["error"]["code"]) == (500, "model_error")
+
+
+async def test_a_reader_that_left_the_stream_is_dropped_from_the_batch() -> None:
+    engine = PaperEngine(step_seconds=0.02)
+    async with serving(engine) as client:
+        headers = {"Accept": "application/jsonlines"}
+        async with client.post("/invocations", data=form(sound(30)), headers=headers) as response:
+            assert await response.content.readline() == b'{"partial":"1 of 30"}\n'
+            response.close()
+        await dropped(engine)
+    assert (engine.served, engine.left) == ([], [30])
+
+
+async def test_a_reader_that_stops_reading_is_cut_off_at_the_deadline() -> None:
+    engine = PaperEngine(step_seconds=0.005, said="x" * 1_000_000)
+    async with serving(engine, request_timeout_seconds=0.5) as client:
+        assert client.server.port
+        _, writer = await asyncio.open_connection("127.0.0.1", client.server.port, limit=1024)
+        body = sound(30)
+        writer.write(
+            b"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Type: audio/flac\r\n"
+            b"Accept: application/jsonlines\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+        await until(client, "stream_readers", 1)
+        await until(client, "stream_readers", 0)
+        assert await post(client, 1) == (200, "1")
+        writer.close()
 
 
 @pytest.mark.parametrize(
@@ -219,8 +267,8 @@ async def test_a_failing_model_is_an_answer(model: HeldModel) -> None:
         (sound(30.1), "30.10 s"),
     ],
 )
-async def test_unusable_audio_is_named(model: HeldModel, audio: bytes, named: str) -> None:
-    async with serving(model) as client:
+async def test_unusable_audio_is_named(audio: bytes, named: str) -> None:
+    async with serving(PaperEngine()) as client:
         refused = await client.post("/invocations", data=form(audio))
         error = (await refused.json())["error"]
     assert (refused.status, error["code"], error["field"]) == (400, "bad_input", "audio")
@@ -243,24 +291,24 @@ async def test_unusable_audio_is_named(model: HeldModel, audio: bytes, named: st
         ('{"hotwords":{"words":["Jon"],"boost_factor":9}}', "hotwords.boost_factor"),
     ],
 )
-async def test_unusable_options_are_named(model: HeldModel, options: str, field: str) -> None:
-    async with serving(model) as client:
+async def test_unusable_options_are_named(options: str, field: str) -> None:
+    async with serving(PaperEngine()) as client:
         refused = await client.post("/invocations", data=form(options=options))
         error = (await refused.json())["error"]
     assert (refused.status, error["field"]) == (400, field)
 
 
-async def test_other_content_types_are_refused(model: HeldModel) -> None:
-    async with serving(model) as client:
+async def test_other_content_types_are_refused() -> None:
+    async with serving(PaperEngine()) as client:
         refused = await client.post("/invocations", data=b"x", headers={"Content-Type": "text/csv"})
         assert refused.status == 415
         assert (await refused.json())["error"]["code"] == "unknown_content_type"
 
 
-async def test_a_form_without_audio_is_refused(model: HeldModel) -> None:
+async def test_a_form_without_audio_is_refused() -> None:
     data = aiohttp.FormData(default_to_multipart=True)
     data.add_field("options", "{}")
-    async with serving(model) as client:
+    async with serving(PaperEngine()) as client:
         refused = await client.post("/invocations", data=data)
         assert (refused.status, (await refused.json())["error"]["field"]) == (400, "audio")
 
@@ -272,29 +320,29 @@ async def pieces(size: int) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-async def test_a_body_over_the_limit_is_refused(model: HeldModel, announced: bool) -> None:
+async def test_a_body_over_the_limit_is_refused(announced: bool) -> None:
     size = MAX_BODY_BYTES + (1 << 20)
     data = io.BytesIO(bytes(size)) if announced else pieces(size)
-    async with serving(model) as client:
+    async with serving(PaperEngine()) as client:
         refused = await client.post("/invocations", data=data, headers={"Content-Type": "audio/wav"})
         assert (refused.status, (await refused.json())["error"]["code"]) == (413, "too_large")
 
 
-async def test_an_oversized_part_is_refused(model: HeldModel) -> None:
-    async with serving(model) as client:
+async def test_an_oversized_part_is_refused() -> None:
+    async with serving(PaperEngine()) as client:
         refused = await client.post("/invocations", data=form(io.BytesIO(bytes(MAX_BODY_BYTES + 1))))
         assert refused.status == 413
 
 
-async def test_a_small_file_of_hours_of_silence_is_not_unpacked(model: HeldModel) -> None:
+async def test_a_small_file_of_hours_of_silence_is_not_unpacked() -> None:
     hours = sound(3600)
     assert len(hours) < MAX_BODY_BYTES
-    async with serving(model) as client:
+    async with serving(PaperEngine()) as client:
         refused = await client.post("/invocations", data=form(hours))
         assert "3600.00 s" in (await refused.json())["error"]["message"]
 
 
-async def test_unknown_paths_answer_in_the_same_shape(model: HeldModel) -> None:
-    async with serving(model) as client:
+async def test_unknown_paths_answer_in_the_same_shape() -> None:
+    async with serving(PaperEngine()) as client:
         missing = await client.get("/nowhere")
         assert (missing.status, (await missing.json())["error"]["code"]) == (404, "http_error")

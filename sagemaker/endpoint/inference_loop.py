@@ -7,18 +7,11 @@ from itertools import islice
 from typing import Protocol
 
 import msgspec
-from prometheus_client import Histogram
 
 from endpoint.audio import Samples
 from endpoint.capacity import Capacity
 from endpoint.events import Event, Failed, Finished, Progressed
 from services.contracts.inference import InferenceOptions
-
-ROWS = Histogram(
-    "whisper_endpoint_batch_requests",
-    "Requests in the batch, at each step of the model.",
-    buckets=(1, 2, 4, 8, 12, 16, 24, 32),
-)
 
 
 class Engine(Protocol):
@@ -72,7 +65,7 @@ Order = Enter | Leave | Close
 News = Joined | Event
 
 
-class Batch:
+class InferenceLoop:
     """Requests wait here for a place, first come, first served; orders come in from any thread."""
 
     def __init__(
@@ -153,7 +146,6 @@ class Batch:
     def _step(self) -> None:
         if not self._joined:
             return
-        ROWS.observe(len(self._joined))
         full = len(self._joined) >= self._capacity.rows
         events = self._engine.step()
         for event in events:
