@@ -1,0 +1,1 @@
+"""Makes the test model: a tiny real Whisper that understands espeak-ng, in English and Mandarin."""
