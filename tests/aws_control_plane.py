@@ -47,7 +47,7 @@ class ControlPlane:
         self.sagemaker = SageMaker()
         self.repositories: dict[str, dict[str, Parameters]] = {}
         """Images by tag, by repository."""
-        self.targets: dict[str, Parameters] = {}
+        self.targets = self.sagemaker.targets
         self.policies: dict[str, Parameters] = {}
         self.alarms: dict[str, Parameters] = {}
         self.quotas: dict[str, float] = {}

@@ -63,6 +63,8 @@ class SageMaker:
         self.component_fails_with = ""
         self.images: set[str] | None = None
         """Images that exist, or None for all."""
+        self.targets: dict[str, Parameters] = {}
+        """What is scaled, by resource: Application Auto Scaling's own list."""
         self.copies = 1
         self.invoked: list[tuple[str, bytes]] = []
 
@@ -144,9 +146,19 @@ class SageMaker:
         if endpoint.status != "InService":
             raise invalid(f'Cannot update in-progress endpoint "{endpoint.arn}".')
         self._check_capacity(given["EndpointConfigName"], arn, running=1)
+        self._check_type(endpoint, given)
         endpoint.change("Updating", given, self.looks)
         endpoint.updates.append(given)
         return {"EndpointArn": endpoint.arn}
+
+    def _check_type(self, endpoint: Thing, given: Parameters) -> None:
+        """Scaled instances keep their type: endpoint-scaling-update.html of the developer guide."""
+        names = (endpoint.running["EndpointConfigName"], given["EndpointConfigName"])
+        old, new = (self.configs[name]["ProductionVariants"][0]["InstanceType"] for name in names)
+        if old != new and f"endpoint/{given['EndpointName']}/variant/AllTraffic" in self.targets:
+            raise invalid(
+                "The instance type of a variant registered with Application Auto Scaling cannot change"
+            )
 
     def _check_capacity(self, config_name: str, arn: str, running: int) -> None:
         variant = _found(self.configs, config_name, "endpoint configuration", arn)["ProductionVariants"][0]

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from deploy import plan
+from deploy import plan, scaling
 from deploy.arguments import Up
 from deploy.aws import Aws
 from deploy.console import Console
-from deploy.errors import DeployError, InTransition, with_remedy
+from deploy.errors import DeployError, InTransition, RolledBack, with_remedy
 from deploy.reduction import with_fewest_losses
 from deploy.waiting import Patience, until_settled, when_free
 
@@ -57,6 +57,9 @@ def _apply(aws: Aws, wanted: Up, config_name: str, now: dict[str, Any] | None, *
     if now["EndpointStatus"] == "InService" and now.get("EndpointConfigName") == config_name:
         return aws.console.say(f"{wanted.name} has {config_name} already")
     aws.console.say(f"updating {wanted.name} from {now.get('EndpointConfigName')} to {config_name}")
+    if not wanted.scale_to_zero and _instance_type(aws, now) != wanted.instance_type:
+        aws.console.say("scaling pauses: AWS changes no instance type under it")
+        scaling.remove(aws, wanted.name)
     options: dict[str, Any] = {}
     if guarded and not wanted.scale_to_zero:
         options[DEPLOYMENT] = plan.guarded(wanted)
@@ -67,6 +70,13 @@ def _apply(aws: Aws, wanted: Up, config_name: str, now: dict[str, Any] | None, *
     except InTransition:  # the answer to a first try was lost
         return None
     return None
+
+
+def _instance_type(aws: Aws, now: dict[str, Any]) -> str | None:
+    """Of the variant that is serving."""
+    serving = str(now.get("EndpointConfigName"))
+    config = aws.find("sagemaker", "describe_endpoint_config", EndpointConfigName=serving)
+    return config["ProductionVariants"][0].get("InstanceType") if config else None
 
 
 def settled(aws: Aws, name: str, patience: Patience) -> dict[str, Any] | None:
@@ -113,7 +123,7 @@ def _judge(now: dict[str, Any] | None, name: str, config_name: str) -> None:
     reason = with_remedy(now.get("FailureReason") or "AWS gives no reason")
     log = f"The container's log is the CloudWatch group /aws/sagemaker/Endpoints/{name}"
     if status == "InService":
-        raise DeployError(
+        raise RolledBack(
             f"the update failed and was rolled back; {name} goes on with {serving}. {reason} {log}"
         )
     raise DeployError(f"{name} is {status}. {reason} {log}")

@@ -6,6 +6,7 @@
   + Rejected        AWS does not take these parameters
   + Denied          the caller lacks the right
   + InTransition    the thing is changing: try again in a while
+  + RolledBack      an update failed, and what served before serves on
 """
 
 import re
@@ -34,6 +35,10 @@ class Rejected(DeployError):
 
 class Denied(DeployError):
     """The caller lacks a right."""
+
+
+class RolledBack(DeployError):
+    """AWS has undone an update."""
 
 
 class InTransition(Rejected):

@@ -3,7 +3,7 @@
 from deploy import component, endpoint, images, plan, quota, scaling
 from deploy.arguments import Up
 from deploy.aws import Aws
-from deploy.errors import DeployError
+from deploy.errors import DeployError, RolledBack
 from deploy.waiting import Patience
 
 
@@ -14,7 +14,11 @@ def up(aws: Aws, wanted: Up) -> None:
     quota.check(aws, wanted)
     model = plan.model(wanted, images.pinned(aws, wanted))
     _put_model(aws, model)
-    endpoint.ensure(aws, wanted, model.name, patience)
+    try:
+        endpoint.ensure(aws, wanted, model.name, patience)
+    except RolledBack:
+        _scale(aws, wanted)  # it may have been paused
+        raise
     if wanted.scale_to_zero:
         component.ensure(aws, wanted, model.name, patience)
     _scale(aws, wanted)

@@ -265,6 +265,17 @@ def test_an_update_under_load_fails_no_request(plane: ControlPlane) -> None:
     assert rollback == {"Alarms": [{"AlarmName": "too-many-errors"}]}
 
 
+@pytest.mark.parametrize("reason", ["", "CannotStartContainerError"], ids=["done", "rolled back"])
+def test_scaling_pauses_while_the_instance_type_changes(plane: ControlPlane, reason: str) -> None:
+    assert deploy(*UP) == 0
+    plane.sagemaker.fails_with = reason
+    assert deploy(*UP, "--instance-type", "ml.g5.xlarge") == bool(reason)
+    assert serving(plane)["InstanceType"] == ("ml.g4dn.xlarge" if reason else "ml.g5.xlarge")
+    made = plane.made()
+    assert made.index("DeregisterScalableTarget") < made.index("UpdateEndpoint")
+    assert plane.targets.keys() == {f"endpoint/{NAME}/variant/AllTraffic"}
+
+
 def test_going_back_takes_the_old_version_as_it_is(plane: ControlPlane) -> None:
     assert deploy(*UP) == 0
     old = plane.sagemaker.endpoints[NAME].running["EndpointConfigName"]
