@@ -35,7 +35,8 @@ def ensure(aws: Aws, wanted: Up, model_name: str, patience: Patience) -> None:
     with_fewest_losses(attempt, OPTIONAL, aws.console)
     if not aws.dry_run:
         _judge(settled(aws, name, patience), name, model_name)
-    return aws.console.say(f"{name} runs {model_name}")
+        aws.console.say(f"{name} runs {model_name}")
+    return None
 
 
 def _create(aws: Aws, wanted: Up, name: str, specification: dict[str, Any]) -> None:
@@ -91,12 +92,13 @@ def delete(aws: Aws, name: str, patience: Patience) -> None:
 
 
 def _runs(now: dict[str, Any], specification: dict[str, Any]) -> bool:
-    """AWS tells fewer fields than it was given; those of both must agree."""
+    """Whether it needs no update; AWS may tell more about the resources than it was given."""
     told = now.get("Specification", {})
-    return now.get("InferenceComponentStatus") == "InService" and all(
-        told.get(field, value) == value
-        for field, value in specification.items()
-        if field != "StartupParameters"
+    needs = specification["ComputeResourceRequirements"]
+    return (
+        now.get("InferenceComponentStatus") == "InService"
+        and told.get("ModelName") == specification["ModelName"]
+        and told.get("ComputeResourceRequirements", {}).items() >= needs.items()
     )
 
 
