@@ -30,6 +30,14 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     met: bool | None = None
 
 
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """More values than have targets, ready to be read."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One run of one benchmark."""
 
@@ -42,6 +50,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[Figure, ...]
     date: str
     """Day of the run: 2026-01-31."""
+    tables: tuple[Table, ...] = ()
+    picture: str = ""
+    """Name of a file in results/."""
 
 
 def at_most(name: str, value: float, limit: float, unit: str = "") -> Figure:
@@ -54,7 +65,15 @@ def at_least(name: str, value: float, limit: float, unit: str = "") -> Figure:
     return Figure(name=name, value=value, unit=unit, target=f">= {limit:g}", met=value >= limit)
 
 
-def publish(name: str, title: str, figures: Sequence[Figure], packages: Sequence[str]) -> Report:
+def publish(
+    name: str,
+    title: str,
+    figures: Sequence[Figure],
+    packages: Sequence[str],
+    *,
+    tables: Sequence[Table] = (),
+    picture: str = "",
+) -> Report:
     """Print the table, store it as results/`name`.json, write RESULTS.md anew.
 
     `packages` are the distributions whose versions matter, beside Python and ffmpeg.
@@ -67,6 +86,8 @@ def publish(name: str, title: str, figures: Sequence[Figure], packages: Sequence
         versions=versions(packages),
         figures=tuple(figures),
         date=datetime.now(UTC).date().isoformat(),
+        tables=tuple(tables),
+        picture=picture,
     )
     RESULTS.mkdir(exist_ok=True)
     encoded = msgspec.json.format(msgspec.json.encode(report), indent=2)
@@ -87,11 +108,14 @@ def write_page() -> None:
 
 def table(figures: Sequence[Figure]) -> list[str]:
     """Lines of a Markdown table with aligned columns."""
-    heads = ("figure", "value", "target", "met")
-    rows = [heads, *((f.name, _value(f), f.target or "", _met(f)) for f in figures)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_row(row, widths) for row in rows]
-    return [lines[0], _row(["-" * width for width in widths], widths), *lines[1:]]
+    rows = [(f.name, _value(f), f.target or "", _met(f)) for f in figures]
+    return _aligned(("figure", "value", "target", "met"), rows)
+
+
+def _aligned(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    rule = ["-" * width for width in widths]
+    return [_row(row, widths) for row in (heads, rule, *rows)]
 
 
 def machine() -> str:
@@ -113,7 +137,12 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 def _section(report: Report) -> list[str]:
     used = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     about = f"`{report.command}`, {report.date}, {report.machine}; {used}."
-    return [f"## {report.name}", "", report.title, "", *table(report.figures), "", about, ""]
+    lines = [f"## {report.name}", "", report.title, "", *table(report.figures), ""]
+    for more in report.tables:
+        lines += [more.title, "", *_aligned(more.heads, more.rows), ""]
+    if report.picture:
+        lines += [f"![{report.name}](results/{report.picture})", ""]
+    return [*lines, about, ""]
 
 
 def _value(figure: Figure) -> str:

@@ -1,0 +1,112 @@
+"""What others offer: `sequence_bias` of transformers, and `hotwords` of faster-whisper.
+
+Both run as they ship, with as many beams as the method of ours that they stand beside.
+"""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from ctranslate2.converters import TransformersConverter
+from faster_whisper import WhisperModel
+from transformers import WhisperForConditionalGeneration, WhisperProcessor
+
+from bench.hotwords.corpus import Samples
+from bench.hotwords.lists import Request
+from services.contracts.inference import SAMPLE_RATE
+
+BATCH = 8
+BIAS_BEAMS = 2
+PROMPT_BEAMS = 1
+CAPPED_TOKENS = 4
+"""A word's whole bonus is at most that of so many tokens, as in our own method."""
+FIRST_CJK = 0x2E80
+
+Bias = dict[tuple[int, ...], float]
+
+
+class SequenceBias:
+    """transformers' `generate`: one list for all rows, the whole bonus on a word's last token."""
+
+    def __init__(self, model: Path, language: str, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._processor = WhisperProcessor.from_pretrained(model, local_files_only=True)
+        self._whisper = WhisperForConditionalGeneration.from_pretrained(
+            model, dtype=torch.float32, local_files_only=True
+        )
+        self._language = language
+
+    @torch.inference_mode()
+    def texts(self, requests: Sequence[Request], boost: float) -> list[str]:
+        """Requests with the same list go together."""
+        found = [""] * len(requests)
+        order = sorted(range(len(requests)), key=lambda number: requests[number].words)
+        for words, group in itertools.groupby(order, key=lambda number: requests[number].words):
+            bias, alike = self._bias(words, boost), list(group)
+            for start in range(0, len(alike), BATCH):
+                numbers = alike[start : start + BATCH]
+                texts = self._batch([requests[number].clip.samples for number in numbers], bias)
+                for number, text in zip(numbers, texts, strict=True):
+                    found[number] = text
+        return found
+
+    def _batch(self, sounds: Sequence[Samples], bias: Bias) -> list[str]:
+        inputs = self._processor.feature_extractor(
+            list(sounds), sampling_rate=SAMPLE_RATE, return_tensors="pt"
+        )
+        tokens = self._whisper.generate(
+            input_features=inputs.input_features,
+            language=self._language,
+            task="transcribe",
+            return_timestamps=True,
+            num_beams=BIAS_BEAMS,
+            sequence_bias=bias or None,
+        )
+        return [self._processor.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
+
+    def _bias(self, words: Sequence[str], boost: float) -> Bias:
+        """The total that our own method gives to a word, on its last token."""
+        spelled = list(itertools.chain.from_iterable(_spellings(word) for word in words))
+        texts = [text for text, _ in spelled]
+        encoded = self._processor.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        return {
+            tuple(ids): boost * share * min(len(ids), CAPPED_TOKENS)
+            for ids, (_, share) in zip(encoded, spelled, strict=True)
+            if boost
+        }
+
+
+def _spellings(word: str) -> Iterator[tuple[str, float]]:
+    """A Latin word stands after a space mostly; without one it begins many other words too."""
+    if ord(word[0]) < FIRST_CJK:
+        yield " " + word, 1.0
+        yield word, 0.5
+    else:
+        yield word, 1.0
+
+
+class FasterWhisper:
+    """faster-whisper: the words joined by commas are its prompt; one request at a time."""
+
+    def __init__(self, model: Path, language: str, threads: int, work: Path) -> None:
+        converted = work / f"ct2-{model.name}"
+        if not converted.exists():
+            TransformersConverter(str(model), copy_files=["tokenizer.json"]).convert(str(converted))
+        self._whisper = WhisperModel(
+            str(converted), device="cpu", compute_type="float32", cpu_threads=threads, local_files_only=True
+        )
+        self._language = language
+
+    def texts(self, requests: Sequence[Request], boost: float) -> list[str]:  # noqa: ARG002  # no such thing here
+        """One after the other, as its interface has it."""
+        return [self._text(request) for request in requests]
+
+    def _text(self, request: Request) -> str:
+        segments, _ = self._whisper.transcribe(
+            request.clip.samples,
+            language=self._language,
+            beam_size=PROMPT_BEAMS,
+            hotwords=", ".join(request.words),
+        )
+        return "".join(segment.text for segment in segments)

@@ -1,0 +1,50 @@
+"""Our engine's ways to transcribe with a list, run in process, many requests at once."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from bench.hotwords.lists import Request
+from endpoint.engine import Engine
+from endpoint.events import Failed, Finished
+from services.contracts.hotwords import HotwordMethod, Hotwords
+from services.contracts.inference import InferenceOptions
+
+BATCH = 8
+
+
+class Arm(Protocol):
+    """One way to transcribe; `boost` means nothing to those that only prompt."""
+
+    def texts(self, requests: Sequence[Request], boost: float) -> list[str]:
+        """The text of each request, in order."""
+        ...
+
+
+class Ours:
+    """Our engine; without a method it does not get the words."""
+
+    def __init__(self, engine: Engine, language: str, method: HotwordMethod | None) -> None:
+        self._engine = engine
+        self._language = language
+        self._method = method
+
+    def texts(self, requests: Sequence[Request], boost: float) -> list[str]:
+        """`BATCH` requests are in the engine whenever there are that many left."""
+        found: dict[int, str] = {}
+        waiting = list(enumerate(requests))[::-1]
+        while len(found) < len(requests):
+            while waiting and self._engine.rows < BATCH:
+                key, request = waiting.pop()
+                self._engine.add(key, request.clip.samples, self._options(request, boost))
+            for event in self._engine.step():
+                if isinstance(event, Failed):
+                    raise event.error
+                if isinstance(event, Finished):
+                    found[event.key] = event.result.text
+        return [found[key] for key in range(len(requests))]
+
+    def _options(self, request: Request, boost: float) -> InferenceOptions:
+        if self._method is None:
+            return InferenceOptions(language=self._language)
+        words = Hotwords(method=self._method, words=request.words, boost_factor=boost)
+        return InferenceOptions(language=self._language, hotwords=words)
