@@ -32,9 +32,12 @@ SECONDS = Histogram(
 class Endpoint:
     """Transcribes chunks by InvokeEndpoint, under the contract that the endpoint's container follows."""
 
-    def __init__(self, client: Any, name: str, contract: Contract = Contract.NATIVE) -> None:
+    def __init__(
+        self, client: Any, name: str, contract: Contract = Contract.NATIVE, component: str = ""
+    ) -> None:
+        """`component` names an inference component of the endpoint, where it has any."""
         self._client = client
-        self._name = name
+        self._address = {"EndpointName": name} | ({"InferenceComponentName": component} if component else {})
         self._contract = contract
         self._adapter = ADAPTERS[contract]
 
@@ -83,7 +86,7 @@ class Endpoint:
         try:
             with SECONDS.time():
                 answer = await self._client.invoke_endpoint(
-                    EndpointName=self._name,
+                    **self._address,
                     ContentType=call.content_type,
                     Accept=call.accept,
                     Body=call.body,
@@ -122,7 +125,12 @@ async def connected(settings: Settings) -> AsyncIterator[Endpoint]:
     async with session.create_client(
         "sagemaker-runtime", region_name=settings.aws_region, config=config
     ) as client:
-        yield Endpoint(client, settings.sagemaker_endpoint, settings.endpoint_contract)
+        yield Endpoint(
+            client,
+            settings.sagemaker_endpoint,
+            settings.endpoint_contract,
+            settings.sagemaker_inference_component,
+        )
 
 
 def _warn(contract: Contract) -> None:

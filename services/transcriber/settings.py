@@ -9,6 +9,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     sagemaker_endpoint: str = "whisper-endpoint"
     """Name of the SageMaker endpoint."""
+    sagemaker_inference_component: str = ""
+    """Name of the endpoint's inference component, where it has any: one that scales to zero does."""
     endpoint_contract: Contract = Contract.NATIVE
     """How it is asked: native, npy, huggingface, huggingface_json, jumpstart, openai or whisperx."""
     aws_region: str = "cn-northwest-1"

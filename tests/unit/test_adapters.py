@@ -176,3 +176,26 @@ async def test_no_text_is_better_than_an_untranslated_one(contract: Contract) ->
     with pytest.raises(AudioRejected, match="translation") as refused:
         await endpoint.transcribe(b"fLaC", InferenceOptions(task=Task.TRANSLATE), 1.0)
     assert refused.value.code == "cannot_translate"
+
+
+class Runtime:
+    """A SageMaker Runtime client that notes whom it was asked to reach."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, object] = {}
+
+    async def invoke_endpoint(self, **asked: object) -> dict[str, object]:
+        self.asked = asked
+        return {"Body": self}
+
+    async def read(self) -> bytes:
+        return msgspec.json.encode(InferenceResult(text="hello", language="en", segments=()))
+
+
+@pytest.mark.parametrize("component", ["", "whisper-endpoint-component"])
+async def test_an_inference_component_is_named_where_there_is_one(component: str) -> None:
+    runtime = Runtime()
+    endpoint = Endpoint(runtime, "whisper-endpoint", component=component)
+    assert (await endpoint.transcribe(b"fLaC", InferenceOptions(), 1.0)).text == "hello"
+    assert runtime.asked["EndpointName"] == "whisper-endpoint"
+    assert runtime.asked.get("InferenceComponentName", "") == component
