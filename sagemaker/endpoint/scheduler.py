@@ -49,6 +49,8 @@ class Scheduler:
         self._loop = asyncio.get_running_loop()
         self._keys = itertools.count()
         self._hearings: dict[int, Hearing] = {}
+        self._checking = asyncio.Lock()
+        """Hotwords are compiled one list at a time: each thread that computes delays GET /ping."""
         self._admitted = 0
         self._left = asyncio.Event()
         self._end: Refused | None = None
@@ -131,7 +133,8 @@ class Scheduler:
 
         For an admitted caller. Raises `BadInput`, and `Busy` where no place becomes free in time.
         """
-        await asyncio.to_thread(self.engine.check, chunk.options)
+        async with self._checking:
+            await asyncio.to_thread(self.engine.check, chunk.options)
         if self._end:
             raise self._end
         key, hearing = next(self._keys), Hearing(chunk)
