@@ -240,6 +240,18 @@ async def test_a_reader_that_left_the_stream_is_dropped_from_the_batch() -> None
     assert (engine.served, engine.left) == ([], [30])
 
 
+async def test_a_body_that_never_ends_is_given_up_at_the_deadline() -> None:
+    async with serving(PaperEngine(), request_timeout_seconds=0.2, max_queue=0) as client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", client.server.port)
+        writer.write(
+            b"POST /invocations HTTP/1.1\r\nHost: here\r\nContent-Type: audio/flac\r\n"
+            b"Content-Length: 1000\r\n\r\nfLaC"
+        )
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        assert await post(client, 1) == (200, "1")
+        writer.close()
+
+
 async def test_a_reader_that_stops_reading_is_cut_off_at_the_deadline() -> None:
     engine = PaperEngine(step_seconds=0.005, said="x" * 1_000_000)
     async with serving(engine, request_timeout_seconds=0.5) as client:
