@@ -13,7 +13,8 @@ from services.contracts.inference import AUDIO_PART, MAX_AUDIO_SECONDS, SAMPLE_R
 Samples = npt.NDArray[np.float32]
 """(n,) at 16 kHz, -1 to 1."""
 
-MAX_SAMPLES = int(MAX_AUDIO_SECONDS * SAMPLE_RATE)
+LOUDEST = 2.0**31
+"""Integers of 32 bits that nobody scaled are still heard well; far above, the spectrum overflows."""
 NATIVE = ("FLAC", "WAV", "WAVEX")
 READABLE = (*NATIVE, "RF64", "W64", "OGG", "MP3", "AIFF", "AU", "CAF")
 """What other contracts' clients may send; OGG holds Vorbis or Opus."""
@@ -50,8 +51,8 @@ def checked(samples: Samples, field: str = AUDIO_PART, rate: int = SAMPLE_RATE) 
     """The samples, if they are at most 30 s and numbers all of them. Raises `BadInput`."""
     if len(samples) > MAX_AUDIO_SECONDS * rate:
         raise BadInput(f"the audio is longer than {MAX_AUDIO_SECONDS:g} s: send at most that", field)
-    if not np.isfinite(samples).all():
-        raise BadInput("the audio holds samples that are no numbers (NaN or infinite)", field)
+    if not (np.abs(samples) <= LOUDEST).all():  # also refuses nan
+        raise BadInput("the audio holds samples that are NaN, infinite or far beyond -1 to 1", field)
     return samples
 
 

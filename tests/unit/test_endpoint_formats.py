@@ -46,6 +46,11 @@ def npy(samples: np.ndarray[Any, Any], *, pickles: bool = False) -> bytes:
     return file.getvalue()
 
 
+def headed(header: str) -> bytes:
+    """An array that is nothing but its header."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
 def encoded(**body: object) -> bytes:
     return msgspec.json.encode(body)
 
@@ -92,11 +97,18 @@ def test_the_replaced_application_sends_samples_and_gets_text(kind: str) -> None
         (npy(np.zeros(10, np.float64)), "float64"),
         (npy(np.zeros((2, 10), np.float32)), "shape (2, 10)"),
         (npy(np.full(10, np.nan, np.float16)), "NaN"),
+        (npy(np.full(10, -np.inf, np.float16)), "infinite"),
+        (npy(np.full(10, 1e30, np.float32)), "far beyond"),
         (npy(np.zeros(480_001, np.float16)), "longer than 30 s"),
         (npy(np.zeros(100, np.float16))[:-50], "its header says 200"),
         (b"RIFF....", "no npy array"),
         (b"\x93NUMPY\x03\x00", "version 1 or 2"),
         (b"", "no npy array"),
+        (headed("(" * 5_000), "no npy array"),
+        (headed("-" * 9_000 + "1"), "no npy array"),
+        (headed("{[]: 1}"), "no npy array"),
+        (headed("{'descr': ',f2', 'fortran_order': False, 'shape': (1,)}"), "no npy array"),
+        (headed("{'descr': ('<f2',), 'fortran_order': False, 'shape': (1,)}"), "no npy array"),
     ],
 )
 def test_an_unusable_array_is_refused(body: bytes, named: str) -> None:

@@ -1,6 +1,7 @@
 """What the replaced application sent: samples as an npy array, or as JSON with hotwords; plain text back."""
 
 import io
+import tokenize
 
 import msgspec
 import numpy as np
@@ -16,6 +17,17 @@ from services.contracts.hotwords import HotwordMethod, Hotwords
 from services.contracts.inference import AUDIO_PART, InferenceOptions, InferenceResult
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+UNREADABLE = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+)
+"""What NumPy's reader of headers, a parser of Python literals, raises for those that are none."""
 SAMPLE_TYPES = ("float16", "float32")
 PICKLED = (
     "the npy array holds Python objects, and pickles are never opened here: "
@@ -56,7 +68,7 @@ def _array(body: bytes) -> Samples:
     file = io.BytesIO(body)
     try:
         shape, _, dtype = HEADERS[np.lib.format.read_magic(file)](file)
-    except (ValueError, KeyError) as error:
+    except UNREADABLE as error:
         raise BadInput(f"the body is no npy array of version 1 or 2: {error}", AUDIO_PART) from error
     if dtype.hasobject:
         raise BadInput(PICKLED, AUDIO_PART)
