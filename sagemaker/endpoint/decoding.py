@@ -1,5 +1,6 @@
 """A running batch: rows join and leave between two tokens, and none changes another's text."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -50,6 +51,7 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[int, ...]
     logprobs: tuple[float, ...]
     avg_logprob: float
+    """NaN where the model's scores were no numbers, so that there is no text."""
 
 
 class _Active:
@@ -79,6 +81,8 @@ class _Active:
         )
         if len(self.ended) < self.row.beams and not full:
             return None
+        if not (self.ended or self.going):
+            return Decoded(tokens=(), logprobs=(), avg_logprob=math.nan)
         best = max(self.ended or self.going, key=lambda hypothesis: hypothesis.rank)
         return Decoded(tokens=best.tokens, logprobs=best.logprobs, avg_logprob=best.avg_logprob)
 

@@ -5,6 +5,7 @@ A transcription is a generator. It asks for windows to be heard (`Hear`) and for
 """
 
 from collections.abc import Callable, Generator, Iterator
+from math import isnan
 from statistics import fmean
 from typing import cast
 
@@ -15,6 +16,7 @@ from prometheus_client import Counter
 from endpoint.alignment import token_times
 from endpoint.audio import Samples
 from endpoint.decoding import Decoded, Row
+from endpoint.errors import ModelFailed
 from endpoint.hotword_report import Spoken, echoes_prompt, report
 from endpoint.ladder import Attempt, flaw, ladder
 from endpoint.model import Heard, WhisperModel
@@ -159,6 +161,8 @@ class _Listener:
             seed=number,
         )
         decoded = cast(Decoded, (yield Write(row)))
+        if isnan(decoded.avg_logprob):
+            raise ModelFailed("the model's scores of this audio are no numbers")
         return Draft(decoded, prefix, steered, self._flaw(heard, decoded, steered))
 
     def _steered(self, heard: Heard, share: float) -> Steering:

@@ -14,7 +14,8 @@ from endpoint.audio import Samples
 from endpoint.decoder import layout
 from endpoint.decoding import Batch, Decoded, Row
 from endpoint.engine import Engine
-from endpoint.events import Failed, Finished, Progressed
+from endpoint.errors import ModelFailed
+from endpoint.events import Event, Failed, Finished, Progressed
 from endpoint.model import Heard, WhisperModel
 from endpoint.rules import Rules
 from services.contracts.hotwords import validated
@@ -262,6 +263,20 @@ def test_text_is_told_as_its_segments_close(model: WhisperModel, clips: list[Sam
     [result] = transcribed(model, [(clips[3], InferenceOptions())])
     assert len(told) == len(result.segments) == 4
     assert all(result.text.startswith(text) for text in told)
+
+
+def test_audio_that_the_model_cannot_compute_with_fails_alone(
+    model: WhisperModel, clips: list[Samples]
+) -> None:
+    engine, events = Engine(model, "nano", bundled=True), list[Event]()
+    for key, audio in enumerate((clips[0], clips[1] * 1e30, clips[2])):
+        engine.add(key, audio, InferenceOptions(beams=1 + key))
+    while engine.rows:
+        events += engine.step()
+    [failed] = [event for event in events if isinstance(event, Failed)]
+    assert failed.key == 1
+    assert isinstance(failed.error, ModelFailed)
+    assert {event.key for event in events if isinstance(event, Finished)} == {0, 2}
 
 
 class Cramped(WhisperModel):
