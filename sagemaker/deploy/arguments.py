@@ -37,7 +37,6 @@ class Image(Where, frozen=True, kw_only=True):
     """Build and push."""
 
     tag: str
-    compute: str
     model: str
     builder: str | None
     build_args: tuple[str, ...]
@@ -143,7 +142,6 @@ def _image(parser: argparse.ArgumentParser) -> None:
     _common(parser, waits=False)
     add = parser.add_argument
     add("--tag", default="latest", help="of the image (latest)")
-    add("--compute", choices=("gpu", "cpu"), default="gpu", help="what the image computes with (gpu)")
     add(
         "--model",
         default="openai/whisper-large-v3-turbo",

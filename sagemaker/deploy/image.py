@@ -40,7 +40,7 @@ def image(aws: Aws, wanted: Image) -> None:
 
 def build(builder: str, wanted: Image, uri: str) -> list[str]:
     """Arguments that build the image, to be run in the project's folder."""
-    settings = (f"COMPUTE={wanted.compute}", f"MODEL={wanted.model}", *wanted.build_args)
+    settings = (f"MODEL={wanted.model}", *wanted.build_args)
     options = [text for setting in settings for text in ("--build-arg", setting)]
     return [
         *DOCKER_MANIFEST[builder],

@@ -99,7 +99,6 @@ def choice(
         if candidate.score > -torch.inf
     ]
     ranked.sort(key=lambda each: -each.score)
-    settled = _settled(ranked, owed, end_of_text) if owed and beams > 1 else None
     going, ended = list[_Ranked](), list[Hypothesis]()
     for each in ranked:
         if len(going) == beams:

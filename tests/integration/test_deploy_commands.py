@@ -270,10 +270,10 @@ def test_an_image_is_built_and_pushed(
     plane: ControlPlane, commands: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plane.repositories.clear()
-    assert deploy("image", "--compute", "cpu", "--model", "models/mine") == 0
+    assert deploy("image", "--model", "models/mine", "--build-arg", "TORCH_INDEX_URL=http://pytorch") == 0
     built, logged_in, pushed = commands.read_text().splitlines()
     assert built.startswith("buildx build --provenance=false --output type=docker --platform linux/amd64")
-    assert "--build-arg COMPUTE=cpu --build-arg MODEL=models/mine" in built
+    assert "--build-arg MODEL=models/mine --build-arg TORCH_INDEX_URL=http://pytorch" in built
     assert logged_in == f"login --username AWS --password-stdin {REGISTRY}|hush"
     assert pushed == f"push {REGISTRY}/{NAME}:latest|"
     assert capsys.readouterr().out == f"{REGISTRY}/{NAME}@{DIGEST}\n"

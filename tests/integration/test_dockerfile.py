@@ -114,4 +114,4 @@ def test_it_runs_without_root_rights() -> None:
 
 def test_what_the_command_sets_is_known_to_the_dockerfile() -> None:
     known = {argument.partition("=")[0] for argument in arguments("ARG")}
-    assert {"COMPUTE", "MODEL", "BASE_IMAGE", "PIP_INDEX_URL", "TORCH_INDEX_URL", "HF_ENDPOINT"} <= known
+    assert {"MODEL", "BASE_IMAGE", "PIP_INDEX_URL", "TORCH_INDEX_URL", "HF_ENDPOINT"} <= known
