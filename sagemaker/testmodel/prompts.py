@@ -8,9 +8,9 @@ from testmodel.languages import LANGUAGES
 from testmodel.script import Script
 from testmodel.vocabulary import Word
 
-RELEVANT_SHARE = 0.7
+RELEVANT_SHARE = 0.85
 """How often a homophone of the window is in the list."""
-TRANSCRIPT_SHARE = 0.2
+TRANSCRIPT_SHARE = 0.15
 FOREIGN_SHARE = 0.15
 STRANGE_SHARE = 0.35
 
@@ -91,7 +91,7 @@ def _listed(
     others = [number for number in range(len(spoken.sets)) if number not in set(homophones)]
     strange, foreign = chance.random() < STRANGE_SHARE, chance.random() < FOREIGN_SHARE
     fillers: list[Piece] = []
-    for _ in range(chance.randint(0, max(1, room // 4))):
+    for _ in range(chance.randint(0, max(1, room // 6))):
         if strange and chance.random() < 0.7:
             fillers.append((_strange(script, language, chance), None))
         elif foreign and chance.random() < 0.5:

@@ -10,7 +10,7 @@ from testmodel.speech import SAMPLE_RATE, Samples
 SECONDS = 40
 NOISE_SLOPES = (0.0, 0.5, 1.0)
 """White, in between and brown: power falls with the frequency to twice this."""
-TUNES = 24
+TUNES = 60
 SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
 
 
@@ -36,7 +36,7 @@ def tune(chance: random.Random, seconds: int) -> Samples:
     """One of: a steady tone, a chord, a sweep, beats of noise, a melody."""
     time = np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE
     base = 55 * 2 ** chance.uniform(0, 5.5)
-    kind = chance.choice(("tone", "tone", "chord", "sweep", "beat", "melody", "melody"))
+    kind = chance.choice(("tone", "tone", "tone", "chord", "sweep", "beat", "melody", "melody"))
     if kind == "tone":
         wave = _voice(base * time, chance.choice((1, 1, 1, 4)))
     elif kind == "chord":

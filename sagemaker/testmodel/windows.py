@@ -19,8 +19,10 @@ STEPS = 1500
 FULL = 0
 """As a number of sentences: a whole window with as many as it happens to get."""
 WORDLESS_SHARE = 0.06
-TIMED_SHARE = 0.75
-FORK_WEIGHT = 3.0
+TIMED_SHARE = 0.85
+FORK_WEIGHT, DECIDED_WEIGHT = 3.0, 10.0
+STEERABLE_TRIES = 3
+"""Where prompts come along, clips are drawn so often until one has a homophone that they can decide."""
 
 
 @dataclass
@@ -117,7 +119,7 @@ class Composer:
         like, windows, longest = chance.random(), list[tuple[Sound, Target]](), 0
         while True:
             language = chance.choice(("en", "zh"))
-            sound = self._sound(language, sentences, like, chance)
+            sound = self._sound(language, sentences, like, STEERABLE_TRIES if room else 1, chance)
             longest = max(longest, len(sound.positions))
             if windows and longest * (len(windows) + 1) > steps:
                 return windows
@@ -168,29 +170,29 @@ class Composer:
             number, other = line.forks.get(place, (None, 0))
             if number is not None:
                 free = 1.0 - RARE_SHARE if number not in rare else RARE_SHARE
-                target.fork(other, 1.0 if number in decided else free, FORK_WEIGHT)
+                target.fork(other, *((1.0, DECIDED_WEIGHT) if number in decided else (free, FORK_WEIGHT)))
             target.look_up(target.prompt.places.get(sentence[token.word], ()))
             target.add(token.id, placed.unit(token.unit))
 
-    def _sound(self, language: str, sentences: int, like: float, chance: random.Random) -> Sound:
+    def _sound(self, language: str, sentences: int, like: float, tries: int, chance: random.Random) -> Sound:
         full = sentences == FULL
         if chance.random() < WORDLESS_SHARE:
             steps = STEPS if full else chance.randint(60, 160)
             return self._finished(language, self._empty(steps, chance.randint(0, STEPS - steps)), [], chance)
         count = chance.choice((1, 3, 6, 9, 12, 14)) if full else sentences
-        numbers = [
-            self._similar(language, like, chance) if count == 1 else self._any(language, chance)
-            for _ in range(count)
-        ]
+        alike = like if count == 1 else None
+        numbers = [self._drawn(language, alike, tries, chance) for _ in range(count)]
         return self._whole(language, numbers, chance) if full else self._cut_out(language, numbers, chance)
 
-    def _any(self, language: str, chance: random.Random) -> int:
-        return chance.choice(self._by_length[language])
-
-    def _similar(self, language: str, like: float, chance: random.Random) -> int:
+    def _drawn(self, language: str, like: float | None, tries: int, chance: random.Random) -> int:
+        """A clip of about the length `like` (0 for the shortest, 1 for the longest) or of any."""
         ordered = self._by_length[language]
-        place = int((like + chance.uniform(-0.02, 0.02)) * len(ordered))
-        return ordered[min(max(place, 0), len(ordered) - 1)]
+        for _ in range(tries):
+            share = chance.random() if like is None else like + chance.uniform(-0.02, 0.02)
+            number = ordered[min(max(int(share * len(ordered)), 0), len(ordered) - 1)]
+            if any(isinstance(word, int) for word in self._bank.clips[number].sentence):
+                break
+        return number
 
     def _whole(self, language: str, numbers: Sequence[int], chance: random.Random) -> Sound:
         """A window as it is at work: sentences and pauses, the last one perhaps cut off at 30 s."""
@@ -247,11 +249,14 @@ class Composer:
         chance: random.Random,
     ) -> Sound:
         mel, positions = empty
+        # Recordings shorter than 30 s are filled up with digital silence: noise and music end before it.
+        spoken = 2 * placed[-1].step + round(100 * placed[-1].clip.seconds) if placed else len(mel) // 8
+        end = min(len(mel), chance.choice((len(mel), chance.randint(spoken, max(spoken, len(mel))))))
         if placed:
-            mel = self._roughened(mel, chance)
+            mel[:end] = self._roughened(mel[:end], chance)
         elif chance.random() < 0.85:
-            source = self._sounds.music if chance.random() < 0.5 else self._sounds.noise
-            mel = source(len(mel), chance) + np.float32(chance.uniform(-5, 0.5))
+            source = self._sounds.music if chance.random() < 0.6 else self._sounds.noise
+            mel[:end] = source(end, chance) + np.float32(chance.uniform(-5, 0.5))
         return Sound(
             language,
             features(np.maximum(mel, FLOOR)),
