@@ -13,9 +13,10 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES, _combine
 
 from endpoint.audio import Samples
 from endpoint.decoder import Decoder, Sound
+from endpoint.features import Features
 from endpoint.marks import marks
 from endpoint.wordpieces import WordPieces, word_pieces
-from services.contracts.inference import SAMPLE_RATE, Task
+from services.contracts.inference import Task
 
 ENCODE_SECONDS = Histogram(
     "whisper_endpoint_encode_seconds",
@@ -48,6 +49,7 @@ class WhisperModel:
         self._whisper.to(self.device).eval()  # type: ignore[arg-type]  # its decorator hides the signature
         self.marks = marks(self._whisper.generation_config)
         self.decoder = Decoder(self._whisper)
+        self._features = Features(self._processor.feature_extractor, self.device)
 
     def tokenize(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without special tokens; safe in any thread."""
@@ -77,10 +79,7 @@ class WhisperModel:
     @ENCODE_SECONDS.time()
     def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
         """Encode windows together, each with its language if known; else that is detected."""
-        inputs = self._processor.feature_extractor(
-            [samples for samples, _ in windows], sampling_rate=SAMPLE_RATE, return_tensors="pt"
-        )
-        features = inputs.input_features.to(self.device, self._whisper.dtype)
+        features = torch.stack([self._features.of(samples) for samples, _ in windows]).to(self._whisper.dtype)
         encoded = self._whisper.get_encoder()(features).last_hidden_state
         sound = self.decoder.sound(encoded)
         start = torch.full((len(windows), 1), self.marks.start, device=self.device)

@@ -64,5 +64,6 @@ class Rules:
         times.masked_fill_((self._steps < bounds[:, :1]) | (self._steps > bounds[:, 1:]), -torch.inf)
         in_text, in_times = text.logsumexp(1), times.logsumexp(1)
         time_wins = in_times > text.amax(1)
-        logits -= torch.where(time_wins, in_times, torch.logaddexp(in_text, in_times))[:, None]
-        text.masked_fill_(time_wins[:, None], -torch.inf)
+        total = torch.where(time_wins, in_times, torch.logaddexp(in_text, in_times))
+        times -= total[:, None]
+        text -= total.masked_fill(time_wins, torch.inf)[:, None]
