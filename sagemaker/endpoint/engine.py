@@ -45,6 +45,7 @@ class Engine:
         self._to_hear: deque[tuple[int, Hear]] = deque()
         self._to_write: deque[tuple[int, Row]] = deque()
         self._rows: dict[int, Row] = {}
+        self._before: dict[int, str] = {}
         self._told: dict[int, int] = {}
 
     @property
@@ -75,7 +76,7 @@ class Engine:
         self._to_hear = deque(each for each in self._to_hear if each[0] != key)
         self._to_write = deque(each for each in self._to_write if each[0] != key)
         self._batch.drop({key})
-        for kept in (self._transcriptions, self._rows, self._told):
+        for kept in (self._transcriptions, self._rows, self._before, self._told):
             kept.pop(key, None)
 
     @torch.inference_mode()
@@ -119,6 +120,7 @@ class Engine:
                 self._to_hear.append((key, question))
             else:
                 self._to_write.append((key, question.row))
+                self._before[key] = question.before
 
     def _hear(self, events: list[Event]) -> None:
         together = [
@@ -186,4 +188,4 @@ class Engine:
             closed = closed_tokens(tokens, self._model.marks.first_timestamp)
             if closed > self._told.get(key, 0):
                 self._told[key] = closed
-                events.append(Progressed(key, self._model.text(tokens[:closed])))
+                events.append(Progressed(key, self._before[key] + self._model.text(tokens[:closed])))

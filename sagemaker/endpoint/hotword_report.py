@@ -16,8 +16,7 @@ SUSPECT_LOGPROB = -2.3
 that was clearly said, the default boost lifts a word no further than from -1.5 a token. Below this mark the
 boost is high, or the model found nothing probable there: the bias decided, not the sound."""
 ECHO_LOGPROB = -1.0
-ECHO_NO_SPEECH_PROB = 0.6
-"""openai/whisper's pair for text where nobody speaks; here either is enough."""
+"""Text less probable than this is doubtful (openai/whisper)."""
 
 TextOf = Callable[[Sequence[int]], str]
 """Text of tokens; a character cut off at their end counts as one."""
@@ -76,10 +75,9 @@ def report(
     )
 
 
-def echoes_prompt(text: str, words: Sequence[str], avg_logprob: float, no_speech_prob: float) -> bool:
+def echoes_prompt(text: str, words: Sequence[str], avg_logprob: float) -> bool:
     """Whether a doubtful text holds nothing but words of its prompt: read out where nothing was said."""
-    doubtful = avg_logprob < ECHO_LOGPROB or no_speech_prob > ECHO_NO_SPEECH_PROB
-    return doubtful and _only(text.casefold(), words)
+    return avg_logprob < ECHO_LOGPROB and _only(text.casefold(), words)
 
 
 def _only(text: str, words: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from services.contracts.inference import InferenceOptions
+from endpoint.steering import Steering
 
 COMPRESSION_RATIO = 2.4
 """Text that compresses better than this repeats itself (openai/whisper)."""
@@ -18,7 +18,8 @@ class Attempt(msgspec.Struct, frozen=True):
     """Of the hotwords' boost; 0 leaves them out, those in the prompt too."""
 
 
-PLAIN = (Attempt(0.0, 1.0), *(Attempt(temperature / 10, 0.0) for temperature in (2, 4, 6, 8, 10)))
+PLAIN = tuple(Attempt(temperature / 10, 1.0) for temperature in (0, 2, 4, 6, 8, 10))
+"""openai/whisper's."""
 STEERED = (
     Attempt(0.0, 1.0),
     Attempt(0.0, 0.0),
@@ -28,11 +29,11 @@ STEERED = (
 )
 
 
-def ladder(options: InferenceOptions) -> tuple[Attempt, ...]:
+def ladder(temperature: float, steered: Steering) -> tuple[Attempt, ...]:
     """The attempts in their order; somebody who asks for a temperature gets that one."""
-    if options.temperature:
-        return (Attempt(options.temperature, 1.0),)
-    return STEERED if options.hotwords else PLAIN
+    if temperature:
+        return (Attempt(temperature, 1.0),)
+    return STEERED if steered.prompt or steered.automaton else PLAIN
 
 
 def flaw(avg_logprob: float, compression_ratio: float) -> str | None:

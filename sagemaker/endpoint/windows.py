@@ -60,6 +60,8 @@ class Write(msgspec.Struct, frozen=True):
     """Asks for a window's text; answered by `Decoded`."""
 
     row: Row
+    before: str
+    """Text of the windows before it."""
 
 
 Question = Hear | Write
@@ -89,6 +91,10 @@ class Draft(msgspec.Struct, frozen=True):
     steered: Steering
     flaw: str | None
 
+    def worth(self) -> tuple[bool, bool, float]:
+        """For comparison among flawed ones: doubtful text is better than a loop, and that than nothing."""
+        return self.flaw == "improbable", self.flaw == "repetition", self.decoded.avg_logprob
+
 
 def transcription(
     model: WhisperModel, audio: Samples, options: InferenceOptions, steers: Steers
@@ -106,9 +112,10 @@ class _Listener:
         self._options = options
         self._steers = steers
         self._times_words = options.timestamps is Timestamps.WORD and bool(model.marks.alignment_heads)
+        self._passages: list[Passage] = []
 
     def listen(self) -> Transcription:
-        language, steered, passages = self._options.language, Steering(), list[Passage]()
+        language, steered, passages = self._options.language, Steering(), self._passages
         offset: float | None = 0.0 if len(self._audio) else None
         while offset is not None:
             rest = self._audio[round(offset * SAMPLE_RATE) :]
@@ -117,16 +124,16 @@ class _Listener:
                 break
             language = heard.language
             draft = yield from self._draft(heard)
-            steered = draft.steered
+            steered = max(draft.steered, steered, key=lambda each: each.applied)
             passages.append(self._passage(heard, draft, offset, len(rest) / SAMPLE_RATE))
             offset = passages[-1].stopped_at
-        return self._result(language or "en", steered, passages)
+        return self._result(language or "en", steered)
 
-    def _result(self, language: str, steered: Steering, passages: list[Passage]) -> InferenceResult:
-        hotwords = self._options.hotwords
+    def _result(self, language: str, steered: Steering) -> InferenceResult:
+        hotwords, passages = self._options.hotwords, self._passages
         spoken = [phrase for passage in passages for phrase in passage.spoken]
         return InferenceResult(
-            text="".join(passage.text for passage in passages).strip(),
+            text=self._text().strip(),
             language=language,
             segments=tuple(segment for passage in passages for segment in passage.segments),
             words=tuple(word for passage in passages for word in passage.words)
@@ -135,20 +142,21 @@ class _Listener:
             hotwords=report(hotwords, steered, spoken, self._model.text) if hotwords else None,
         )
 
+    def _text(self) -> str:
+        return "".join(passage.text for passage in self._passages)
+
     def _draft(self, heard: Heard) -> Generator[Question, Heard | Decoded, Draft]:
         """Write a window's text, again and again until it is plausible; the best draft counts."""
         drafts = list[Draft]()
-        for number, attempt in enumerate(ladder(self._options)):
-            draft = yield from self._attempt(heard, attempt, number)
-            if draft.flaw is None:
-                return draft
-            drafts.append(draft)
-            FALLBACKS.labels(draft.flaw).inc()
-        return max(drafts, key=lambda draft: (draft.flaw != "repetition", draft.decoded.avg_logprob))
+        for attempt in ladder(self._options.temperature, self._steered(heard, 1.0)):
+            if drafts:
+                FALLBACKS.labels(drafts[-1].flaw).inc()
+            drafts.append((yield from self._attempt(heard, attempt)))
+            if drafts[-1].flaw is None:
+                return drafts[-1]
+        return max(drafts, key=Draft.worth)
 
-    def _attempt(
-        self, heard: Heard, attempt: Attempt, number: int
-    ) -> Generator[Question, Heard | Decoded, Draft]:
+    def _attempt(self, heard: Heard, attempt: Attempt) -> Generator[Question, Heard | Decoded, Draft]:
         steered = self._steered(heard, attempt.share)
         prefix = self._model.prefix(heard.language, self._options.task, self._prompt(steered))
         beams = max(self._options.beams, MIN_BEAMS if steered.automaton else 1)
@@ -158,9 +166,9 @@ class _Listener:
             automaton=steered.automaton,
             beams=1 if attempt.temperature else beams,
             temperature=attempt.temperature,
-            seed=number,
+            seed=round(100 * attempt.temperature),
         )
-        decoded = cast(Decoded, (yield Write(row)))
+        decoded = cast(Decoded, (yield Write(row, self._text())))
         if isnan(decoded.avg_logprob):
             raise ModelFailed("the model's scores of this audio are no numbers")
         return Draft(decoded, prefix, steered, self._flaw(heard, decoded, steered))
@@ -185,29 +193,35 @@ class _Listener:
     def _flaw(self, heard: Heard, decoded: Decoded, steered: Steering) -> str | None:
         """What is wrong with a text, if anything.
 
-        Writing nothing where somebody speaks may be the hotwords' doing. Where nobody speaks there is
-        no reason to try again.
+        Writing nothing where somebody speaks may be the hotwords' doing. Where nobody does, text that the
+        model is unsure of is left out in any case: no reason to try again.
         """
         written = [token for token in decoded.tokens if token < self._model.marks.end_of_text]
         if not written:
             muted = bool(steered.prompt or steered.automaton) and heard.no_speech_prob <= SURE_SPEECH_PROB
             return "muted" if muted else None
         text = self._model.text(written)
-        hotwords, silent = self._options.hotwords, heard.no_speech_prob
-        if steered.prompt and hotwords and echoes_prompt(text, hotwords.words, decoded.avg_logprob, silent):
-            return "prompt"
-        if heard.no_speech_prob > NO_SPEECH_PROB:
+        if self._imagined(heard, decoded):
             return None
+        hotwords = self._options.hotwords
+        if steered.prompt and hotwords and echoes_prompt(text, hotwords.words, decoded.avg_logprob):
+            return "prompt"
         return flaw(decoded.avg_logprob, compression_ratio(text))
+
+    def _imagined(self, heard: Heard, decoded: Decoded) -> bool:
+        """Whether the model hears nobody and is unsure of the words that it wrote."""
+        words = [
+            logprob
+            for token, logprob in zip(decoded.tokens, decoded.logprobs, strict=True)
+            if token < self._model.marks.end_of_text
+        ]
+        return heard.no_speech_prob > NO_SPEECH_PROB and bool(words) and fmean(words) < NO_SPEECH_LOGPROB
 
     def _passage(self, heard: Heard, draft: Draft, offset: float, left: float) -> Passage:
         """Times, figures and words of a window that begins at `offset` with `left` seconds to go."""
         marks, decoded = self._model.marks, draft.decoded
         reading = phrases(decoded.tokens, marks.first_timestamp, marks.end_of_text, left)
-        if not reading.phrases:
-            return Passage()
-        averages = [fmean(decoded.logprobs[phrase.span]) for phrase in reading.phrases]
-        if heard.no_speech_prob > NO_SPEECH_PROB and fmean(averages) < NO_SPEECH_LOGPROB:
+        if not reading.phrases or self._imagined(heard, decoded):
             return Passage()
         again = _unread(reading, left)
         kept = [phrase for phrase in reading.phrases if again is None or phrase.start < again]
@@ -223,11 +237,11 @@ class _Listener:
                     start=phrase.start,
                     end=phrase.end,
                     text=text.strip(),
-                    avg_logprob=average,
+                    avg_logprob=fmean(phrase.logprobs),
                     no_speech_prob=heard.no_speech_prob,
                     compression_ratio=ratio,
                 )
-                for phrase, text, average in zip(spoken, texts, averages, strict=False)
+                for phrase, text in zip(spoken, texts, strict=True)
             ),
             words=tuple(self._words(spoken, heard.language)) if self._times_words else (),
             stopped_at=None if again is None else offset + again,

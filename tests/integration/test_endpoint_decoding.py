@@ -40,7 +40,9 @@ def model() -> WhisperModel:
 @pytest.fixture(scope="module")
 def whisper() -> WhisperForConditionalGeneration:
     """The same weights in transformers' own hands."""
-    return WhisperForConditionalGeneration.from_pretrained(str(MODEL), dtype=torch.float32).eval()
+    loaded = WhisperForConditionalGeneration.from_pretrained(str(MODEL), dtype=torch.float32)
+    assert isinstance(loaded, WhisperForConditionalGeneration)
+    return loaded  # in evaluation mode already
 
 
 @pytest.fixture(scope="module")
