@@ -41,7 +41,8 @@ class Engine:
         self._compiler = Compiler(model.tokenize, pieces, model.marks.prompt_tokens)
         self._batch = Batch(model.decoder, model.marks, pieces)
         self._transcriptions: dict[int, Transcription] = {}
-        self._new: list[tuple[int, Samples, InferenceOptions]] = []
+        self._requests: dict[int, tuple[Samples, InferenceOptions]] = {}
+        self._new: list[int] = []
         self._to_hear: deque[tuple[int, Hear]] = deque()
         self._to_write: deque[tuple[int, Row]] = deque()
         self._rows: dict[int, Row] = {}
@@ -51,7 +52,7 @@ class Engine:
     @property
     def rows(self) -> int:
         """Requests in it."""
-        return len(self._transcriptions) + len(self._new)
+        return len(self._requests)
 
     def check(self, options: InferenceOptions) -> None:
         """Raise `BadInput` for options that this model cannot follow, and compile hotwords; in any thread."""
@@ -68,15 +69,16 @@ class Engine:
 
     def add(self, key: int, audio: Samples, options: InferenceOptions) -> None:
         """Take a request in; it joins at the next step."""
-        self._new.append((key, audio, options))
+        self._requests[key] = audio, options
+        self._new.append(key)
 
     def drop(self, key: int) -> None:
         """Forget a request, wherever it is."""
-        self._new = [each for each in self._new if each[0] != key]
+        self._new = [each for each in self._new if each != key]
         self._to_hear = deque(each for each in self._to_hear if each[0] != key)
         self._to_write = deque(each for each in self._to_write if each[0] != key)
         self._batch.drop({key})
-        for kept in (self._transcriptions, self._rows, self._before, self._told):
+        for kept in (self._requests, self._transcriptions, self._rows, self._before, self._told):
             kept.pop(key, None)
 
     @torch.inference_mode()
@@ -92,7 +94,8 @@ class Engine:
 
     def _begin(self, events: list[Event]) -> None:
         new, self._new = self._new, []
-        for key, audio, options in new:
+        for key in new:
+            audio, options = self._requests[key]
             self._transcriptions[key] = transcription(self._model, audio, options, self._steers(options))
             self._go_on(key, None, events)
 
@@ -111,6 +114,9 @@ class Engine:
         except StopIteration as end:
             self.drop(key)
             events.append(Finished(key, end.value))
+        except torch.OutOfMemoryError as error:  # times of words take some
+            self._new.append(key)
+            self._relieve([*self._batch.keys, key], error, events)
         except Exception as error:
             log.exception("transcription_failed")
             self.drop(key)
@@ -123,16 +129,15 @@ class Engine:
                 self._before[key] = question.before
 
     def _hear(self, events: list[Event]) -> None:
-        together = [
-            self._to_hear.popleft() for _ in range(min(len(self._to_hear), HEARD_TOGETHER, self.room))
-        ]
+        free = max(0, self.room - len(self._batch.keys) - len(self._to_write))
+        together = [self._to_hear.popleft() for _ in range(min(len(self._to_hear), HEARD_TOGETHER, free))]
         if not together:
             return
         try:
             heard = self._model.hear([(question.samples, question.language) for _, question in together])
         except torch.OutOfMemoryError as error:
             self._to_hear.extendleft(reversed(together))
-            self._relieve([key for key, _ in together], error, events)
+            self._relieve([*self._batch.keys, *(key for key, _ in together)], error, events)
         else:
             for (key, _), answer in zip(together, heard, strict=True):
                 self._go_on(key, answer, events)
@@ -160,6 +165,7 @@ class Engine:
             return
         for key, decoded in done:
             self._told.pop(key, None)
+            del self._rows[key]
             self._go_on(key, decoded, events)
         self._tell(events)
 

@@ -14,7 +14,7 @@ from endpoint.audio import Samples
 from endpoint.decoder import layout
 from endpoint.decoding import Batch, Decoded, Row
 from endpoint.engine import Engine
-from endpoint.errors import ModelFailed
+from endpoint.errors import ModelFailed, OutOfMemory
 from endpoint.events import Event, Failed, Finished, Progressed
 from endpoint.model import Heard, WhisperModel
 from endpoint.rules import Rules
@@ -294,3 +294,65 @@ def test_a_device_short_of_memory_takes_fewer_at_once(clips: list[Samples], mode
     cramped = Cramped(str(MODEL), device="cpu", threads=1, local_only=True)
     requests = [(clip, InferenceOptions()) for clip in clips[:5]]
     assert [r.text for r in transcribed(cramped, requests)] == [r.text for r in transcribed(model, requests)]
+
+
+class Faltering(WhisperModel):
+    """Finds no memory the next time that it needs some."""
+
+    short = False
+
+    def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
+        self._falter()
+        return super().hear(windows)
+
+    def attention(self, heard: Heard, prefix: Sequence[int], tokens: Sequence[int]) -> torch.Tensor:
+        self._falter()
+        return super().attention(heard, prefix, tokens)
+
+    def _falter(self) -> None:
+        short, self.short = self.short, False
+        if short:
+            raise torch.OutOfMemoryError("no room")
+
+
+@pytest.fixture(scope="module")
+def faltering() -> Faltering:
+    return Faltering(str(MODEL), device="cpu", threads=1, local_only=True)
+
+
+def test_a_newcomer_without_room_waits_for_those_before_it(
+    clips: list[Samples], faltering: Faltering
+) -> None:
+    engine, events = Engine(faltering, "nano", bundled=True), list[Event]()
+    engine.add(0, clips[0], InferenceOptions())
+    events += engine.step()
+    faltering.short = True
+    engine.add(1, clips[1], InferenceOptions())
+    events += engine.step()
+    assert engine.room == 1
+    while engine.rows:
+        events += engine.step()
+    results = [event.result for event in events if isinstance(event, Finished)]
+    expected = transcribed(faltering, [(clip, InferenceOptions()) for clip in clips[:2]])
+    assert [result.text for result in results] == [result.text for result in expected]
+
+
+@pytest.mark.parametrize("company", [0, 1])
+def test_no_memory_for_times_of_words_is_no_memory(
+    clips: list[Samples], faltering: Faltering, company: int
+) -> None:
+    """The request starts again once there is less company, or fails where there is none to spare."""
+    engine, events = Engine(faltering, "nano", bundled=True), list[Event]()
+    engine.add(0, clips[0], InferenceOptions(timestamps=Timestamps.WORD))
+    for key in range(company):
+        engine.add(1 + key, clips[3], InferenceOptions())
+    events += engine.step()
+    faltering.short = True
+    while engine.rows:
+        events += engine.step()
+    outcomes = {event.key: event for event in events if not isinstance(event, Progressed)}
+    if company:
+        assert all(isinstance(event, Finished) for event in outcomes.values())
+    else:
+        assert isinstance(outcomes[0], Failed)
+        assert isinstance(outcomes[0].error, OutOfMemory)
