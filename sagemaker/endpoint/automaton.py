@@ -76,11 +76,6 @@ class Automaton(msgspec.Struct, frozen=True, eq=False, weakref=True):
             lost_on=self.lost_on * np.float32(share),
         )
 
-    @property
-    def nbytes(self) -> int:
-        """Memory it takes, bytes."""
-        return sum(getattr(self, field).nbytes for field in self.__struct_fields__)
-
 
 def compiled(rewards: Sequence[Reward], pieces: WordPieces) -> Automaton:
     """The automaton of at least one reward, none of them without tokens."""

@@ -133,11 +133,6 @@ def biased(hotwords: Hotwords, tokenize: Tokenize, pieces: WordPieces) -> Steeri
     )
 
 
-def without_prompt(hotwords: Hotwords) -> Steering:
-    """For a chunk that gave no text with its prompt, though someone speaks in it."""
-    return Steering(dropped=named(hotwords.words, "the model wrote nothing with these words in its prompt"))
-
-
 def named(words: Sequence[str], reason: str) -> tuple[DroppedHotword, ...]:
     """The first `REPORTED` of them, each with the reason."""
     return tuple(DroppedHotword(word=word, reason=reason) for word in words[:REPORTED])

@@ -101,18 +101,31 @@ def validated(
         raise InvalidHotwords("boost_factor", f"boost_factor {boost_factor} is outside 0 to {MAX_BOOST:g}")
     if isinstance(words, str | bytes | Mapping) or not isinstance(words, Iterable):
         raise InvalidHotwords("words", f"words must be a list of strings, not {type(words).__name__}")
-    cleaned = tuple(dict.fromkeys(_cleaned(word) for word in words))
-    if len(cleaned) > MAX_WORDS:
-        raise InvalidHotwords("words", f"{len(cleaned)} hotwords given, at most {MAX_WORDS} are allowed")
+    cleaned = _distinct(words)
     total = sum(len(word.encode()) for word in cleaned)
     if total > MAX_TOTAL_BYTES:
         raise InvalidHotwords("words", f"hotwords take {total} bytes, at most {MAX_TOTAL_BYTES} are allowed")
     return Hotwords(method=known, words=cleaned, boost_factor=float(boost_factor))
 
 
-def _cleaned(word: object) -> str:
-    if not isinstance(word, str):
-        raise InvalidHotwords("words", f"hotword {word!r:.80} is not a string")
+def _distinct(words: Iterable[object]) -> tuple[str, ...]:
+    """Each word once, cleaned; ends at the first one too many: a request has room for a million."""
+    seen, cleaned = set[str](), dict[str, None]()
+    for word in words:
+        if not isinstance(word, str):
+            raise InvalidHotwords("words", f"hotword {word!r:.80} is not a string")
+        if word in seen:
+            continue
+        seen.add(word)
+        cleaned[_cleaned(word)] = None
+        if len(cleaned) > MAX_WORDS:
+            raise InvalidHotwords(
+                "words", f"hotword {len(cleaned)} is too many: at most {MAX_WORDS} are allowed"
+            )
+    return tuple(cleaned)
+
+
+def _cleaned(word: str) -> str:
     for character in word:
         if unicodedata.category(character) in INVISIBLE and character not in HARMLESS:
             code = f"U+{ord(character):04X}"
