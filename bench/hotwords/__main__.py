@@ -12,7 +12,7 @@ import msgspec
 from bench.hotwords import figures
 from bench.hotwords.anchors import FasterWhisper, SequenceBias
 from bench.hotwords.answers import Notebook
-from bench.hotwords.arms import Arm, Ours
+from bench.hotwords.arms import Arm, Ours, RememberingModel
 from bench.hotwords.corpus import Clip, clips
 from bench.hotwords.curve import svg
 from bench.hotwords.figures import Case
@@ -20,8 +20,6 @@ from bench.hotwords.lists import SIZES, requests
 from bench.hotwords.scores import Count, Scores, counted, scores
 from bench.hotwords.vocabularies import languages
 from bench.report import RESULTS, publish
-from endpoint.loading import engine
-from endpoint.settings import EndpointSettings
 from services.contracts.hotwords import HotwordMethod
 from services.dev.local import BUNDLED_MODEL
 from testmodel.vocabulary import Language
@@ -83,8 +81,7 @@ def main() -> None:
 
 def arms(model: Path, language: str) -> dict[str, Arm]:
     """Every way to transcribe, on one thread each."""
-    settings = EndpointSettings(whisper_model=str(model), torch_threads=THREADS, device="cpu")
-    ours = engine(settings)
+    ours = RememberingModel(model, THREADS)
     return {
         figures.NONE: Ours(ours, language, None),
         figures.PROMPT: Ours(ours, language, HotwordMethod.PROMPT_INJECTION),

@@ -7,18 +7,25 @@ import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from ctranslate2 import StorageView
 from ctranslate2.converters import TransformersConverter
 from faster_whisper import WhisperModel
+from numpy.typing import NDArray
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
+from transformers.modeling_outputs import BaseModelOutput
 
 from bench.hotwords.corpus import Samples
+from bench.hotwords.encodings import Encodings
 from bench.hotwords.lists import Request
 from services.contracts.inference import SAMPLE_RATE
 
 BATCH = 8
 BIAS_BEAMS = 2
 PROMPT_BEAMS = 1
+FEATURES = (80, 3000)
+"""Mel bands and frames of a window."""
 CAPPED_TOKENS = 4
 """A word's whole bonus is at most that of so many tokens, as in our own method."""
 FIRST_CJK = 0x2E80
@@ -36,6 +43,12 @@ class SequenceBias:
             model, dtype=torch.float32, local_files_only=True
         )
         self._language = language
+        self._encodings: Encodings[torch.Tensor] = Encodings()
+
+    @property
+    def spared(self) -> float:
+        """As in `Encodings`."""
+        return self._encodings.spared
 
     @torch.inference_mode()
     def texts(self, requests: Sequence[Request], boost: float) -> list[str]:
@@ -52,14 +65,20 @@ class SequenceBias:
         return found
 
     def _batch(self, sounds: Sequence[Samples], bias: Bias) -> list[str]:
-        inputs = self._processor.feature_extractor(
-            list(sounds), sampling_rate=SAMPLE_RATE, return_tensors="pt"
-        )
+        def encode(places: list[int]) -> list[torch.Tensor]:
+            some = [sounds[place] for place in places]
+            inputs = self._processor.feature_extractor(some, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+            states = self._whisper.get_encoder()(inputs.input_features).last_hidden_state
+            return [states[row : row + 1] for row in range(len(some))]
+
+        encoded = torch.cat(self._encodings.of(sounds, encode))
         tokens = self._whisper.generate(
-            input_features=inputs.input_features,
+            input_features=torch.zeros(len(sounds), *FEATURES),  # only their shape is asked for
+            encoder_outputs=BaseModelOutput(last_hidden_state=encoded),
             language=self._language,
             task="transcribe",
             return_timestamps=True,
+            force_unique_generate_call=True,  # else it looks for more in the same encoding for ever
             num_beams=BIAS_BEAMS,
             sequence_bias=bias or None,
         )
@@ -86,6 +105,16 @@ def _spellings(word: str) -> Iterator[tuple[str, float]]:
         yield word, 1.0
 
 
+class _Remembering(WhisperModel):  # type: ignore[misc]  # it has no types
+    """faster-whisper's model; features encoded before are not encoded again."""
+
+    encodings: Encodings[StorageView]
+
+    def encode(self, features: NDArray[np.float32]) -> StorageView:
+        encode = super().encode
+        return self.encodings.of([features], lambda _: [encode(features)])[0]
+
+
 class FasterWhisper:
     """faster-whisper: the words joined by commas are its prompt; one request at a time."""
 
@@ -93,10 +122,16 @@ class FasterWhisper:
         converted = work / f"ct2-{model.name}"
         if not converted.exists():
             TransformersConverter(str(model), copy_files=["tokenizer.json"]).convert(str(converted))
-        self._whisper = WhisperModel(
+        self._whisper = _Remembering(
             str(converted), device="cpu", compute_type="float32", cpu_threads=threads, local_files_only=True
         )
+        self._whisper.encodings = Encodings()
         self._language = language
+
+    @property
+    def spared(self) -> float:
+        """As in `Encodings`."""
+        return self._whisper.encodings.spared
 
     def texts(self, requests: Sequence[Request], boost: float) -> list[str]:  # noqa: ARG002  # no such thing here
         """One after the other, as its interface has it."""
