@@ -16,7 +16,7 @@ def token_times(attention: torch.Tensor, phrase: Phrase) -> list[float]:
     `attention` is (heads, tokens of the window, positions). Only the phrase's own tokens and its own
     stretch of sound are aligned: its times are already known, and the search stays small.
     """
-    first = int(phrase.start / SECONDS_PER_POSITION)
+    first = round(phrase.start / SECONDS_PER_POSITION)
     last = max(first + 1, round(phrase.end / SECONDS_PER_POSITION))
     weights = attention[:, phrase.span, first:last]
     if weights.shape[1] < 2 or weights.shape[2] <= MEDIAN_POSITIONS:

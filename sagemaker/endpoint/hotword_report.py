@@ -3,6 +3,7 @@
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from statistics import fmean
 
 import msgspec
@@ -98,9 +99,11 @@ def _found(words: Sequence[str], spoken: Sequence[Spoken], text_of: TextOf) -> I
     texts = [text_of(phrase.tokens) for phrase in spoken]
     present = dict(_present(words, "\n".join(texts)))
     for phrase, text in zip(spoken, texts, strict=True):
+        until = _characters(phrase.tokens, text_of)
         for form, word in present.items():
             for start in _places(form, text):
-                yield Found(word, phrase, _token_span(phrase.tokens, start, start + len(form), text_of))
+                tokens = _token_span(range(len(phrase.tokens)), until, start, start + len(form))
+                yield Found(word, phrase, tokens)
 
 
 def _present(words: Sequence[str], text: str) -> Iterator[tuple[str, str]]:
@@ -120,13 +123,12 @@ def _places(form: str, text: str) -> Iterator[int]:
             yield match.start()
 
 
-def _token_span(tokens: Sequence[int], start: int, end: int, text_of: TextOf) -> slice:
+def _characters(tokens: Sequence[int], text_of: TextOf) -> Callable[[int], int]:
+    """How many characters there are up to the end of each token; decoding is slow, so each is asked once."""
+    return cache(lambda token: len(text_of(tokens[: token + 1])))
+
+
+def _token_span(tokens: range, until: Callable[[int], int], start: int, end: int) -> slice:
     """The tokens in which characters `start` to `end` begin; characters may take several, and share them."""
-
-    def begins_in(character: int) -> int:
-        return bisect_right(
-            range(len(tokens)), character, key=lambda token: len(text_of(tokens[: token + 1]))
-        )
-
-    first = min(begins_in(start), len(tokens) - 1)
-    return slice(first, max(first + 1, begins_in(end)))
+    first = min(bisect_right(tokens, start, key=until), len(tokens) - 1)
+    return slice(first, max(first + 1, bisect_right(tokens, end, key=until)))

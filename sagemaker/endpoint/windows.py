@@ -257,7 +257,8 @@ class _Listener:
         for phrase in spoken:
             first = 0
             for text, size in self._model.words(phrase.tokens, language):
-                yield Word(start=phrase.times[first], end=phrase.times[first + size], word=text)
+                if text:
+                    yield Word(start=phrase.times[first], end=phrase.times[first + size], word=text)
                 first += size
 
 
