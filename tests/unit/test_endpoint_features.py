@@ -14,7 +14,7 @@ from services.contracts.inference import SAMPLE_RATE
     "count", [0, 1, 160, 201, 16_000, 123_457, 479_440, 479_441, 479_999, 480_000, 480_001]
 )
 def test_features_are_those_of_transformers(count: int, bins: int) -> None:
-    extractor = WhisperFeatureExtractor(feature_size=bins)
+    extractor = WhisperFeatureExtractor(feature_size=bins)  # type: ignore[no-untyped-call]  # theirs
     samples = np.random.default_rng(count).standard_normal(count).astype(np.float32) * np.float32(0.1)
     theirs = extractor([samples], sampling_rate=SAMPLE_RATE, return_tensors="pt").input_features[0]
     ours = Features(extractor, torch.device("cpu")).of(samples)
