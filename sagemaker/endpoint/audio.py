@@ -31,7 +31,7 @@ def decoded(body: bytes, field: str = AUDIO_PART) -> Samples:
             raise BadInput(f"the audio has {file.samplerate} samples a second: send {SAMPLE_RATE}", field)
         if file.channels != 1:
             raise BadInput(f"the audio has {file.channels} channels: send one", field)
-        return checked(_read(file, field)[:, 0], field)
+        return checked(_read(file, field), field)[:, 0]
 
 
 def converted(body: bytes, field: str = AUDIO_PART) -> Samples:
@@ -43,8 +43,8 @@ def converted(body: bytes, field: str = AUDIO_PART) -> Samples:
             )
         if file.channels > CHANNELS:
             raise BadInput(f"the audio has {file.channels} channels: send one or two", field)
-        mono = checked(_read(file, field).mean(axis=1), field, file.samplerate)
-        return resampled(mono, file.samplerate, SAMPLE_RATE)
+        samples = checked(_read(file, field), field, file.samplerate)
+        return resampled(samples.mean(axis=1), file.samplerate, SAMPLE_RATE)
 
 
 def checked(samples: Samples, field: str = AUDIO_PART, rate: int = SAMPLE_RATE) -> Samples:
