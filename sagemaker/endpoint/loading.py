@@ -8,6 +8,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 from transformers.utils import logging as transformers_logging
 
 from endpoint.engine import Engine
+from endpoint.events import Failed
 from endpoint.model import WhisperModel
 from endpoint.model_choice import AUTO, ModelChoice, bundled, chosen
 from endpoint.settings import EndpointSettings
@@ -33,7 +34,9 @@ def engine(settings: EndpointSettings) -> Engine:
 def _warm(engine: Engine) -> None:
     engine.add(0, np.zeros(SAMPLE_RATE, np.float32), InferenceOptions())
     while engine.rows:
-        engine.step()
+        for event in engine.step():
+            if isinstance(event, Failed):  # it would fail with everything
+                raise event.error
 
 
 def _loaded(choice: ModelChoice, settings: EndpointSettings) -> Engine:

@@ -96,8 +96,8 @@ class WhisperModel:
         ]
 
     def _language(self, scores: Tensor) -> str:
-        languages = self.marks.languages
-        return max(languages, key=lambda code: float(scores[languages[code]])) if languages else "en"
+        codes, tokens = list(self.marks.languages), list(self.marks.languages.values())
+        return codes[int(scores[tokens].argmax())] if codes else "en"
 
     def prefix(self, language: str, task: Task, prompt: Sequence[int]) -> tuple[int, ...]:
         """The tokens before a window's text."""
