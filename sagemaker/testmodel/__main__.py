@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, default=2, help="single-threaded learners")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--split", choices=("dev", "test"), default="test", help="what to evaluate on")
+    parser.add_argument("--languages", nargs="+", choices=LANGUAGES, default=[*LANGUAGES], help="to evaluate")
     parser.add_argument("--scale", type=float, default=1.0, help="size of the evaluation")
     return parser
 
@@ -94,18 +95,28 @@ def _expand(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    figures: dict[str, Figures] = {}
-    for name, found in evaluate(options.out, options.split, options.scale, options.seed):
-        figures[name] = found
-        _tell(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
     options.work.mkdir(parents=True, exist_ok=True)
-    (options.work / f"figures-{options.split}.json").write_bytes(msgspec.json.encode(figures))
+    for name, found in evaluate(options.out, options.languages, options.split, options.scale, options.seed):
+        _keep(options.work, options.split, name, found)
+        _tell(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
 
 
 def _card(options: argparse.Namespace) -> None:
-    figures = msgspec.json.decode((options.work / "figures-test.json").read_bytes(), type=dict[str, Figures])
-    write_card(options.compact, figures)
+    write_card(options.compact, _figures(options.work, "test"))
     _tell(f"card: {options.compact / 'README.md'}")
+
+
+def _figures(work: Path, split: str) -> dict[str, Figures]:
+    """What was measured so far."""
+    files = sorted((work / f"figures-{split}").glob("*.json"))
+    return {file.stem: msgspec.json.decode(file.read_bytes(), type=Figures) for file in files}
+
+
+def _keep(work: Path, split: str, name: str, found: Figures) -> None:
+    """One file for each measurement: languages may be evaluated at the same time."""
+    folder = work / f"figures-{split}"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.json").write_bytes(msgspec.json.encode(found))
 
 
 def _packed_table(compact: Path) -> bytes:

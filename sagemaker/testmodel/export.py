@@ -32,6 +32,7 @@ def write_compact(student: Student, script: Script, packed: bytes, folder: Path)
     tensors[IDS] = torch.tensor(script.full, dtype=torch.int32)
     save_file(tensors, folder / WEIGHTS)
     (folder / TABLE).write_bytes(packed)
+    _readable(folder)
 
 
 def expand(compact: Path, folder: Path) -> None:
@@ -47,6 +48,7 @@ def expand(compact: Path, folder: Path) -> None:
     model.generation_config = generation_config()
     model.save_pretrained(folder)
     processor((compact / TABLE).read_bytes()).save_pretrained(folder)
+    _readable(folder)
 
 
 def generation_config() -> GenerationConfig:
@@ -69,6 +71,12 @@ def generation_config() -> GenerationConfig:
         alignment_heads=ALIGNMENT_HEADS,
         max_prompt_tokens=MAX_PROMPT_TOKENS,
     )
+
+
+def _readable(folder: Path) -> None:
+    """safetensors writes for its owner only; the container's user is another."""
+    for file in folder.iterdir():
+        file.chmod(0o644)
 
 
 def _load(model: WhisperForConditionalGeneration, tensors: dict[str, Tensor]) -> None:
