@@ -78,10 +78,13 @@ class Script:
         return {"en": english, "zh": mandarin}
 
     def ids(self, text: str) -> list[tuple[int, int]]:
-        """(small id, place of its first character) of each token."""
+        """(small id, place of its first character that is no space) of each token."""
         encoded = self._encoder.encode(text, add_special_tokens=False)
         pairs = zip(encoded.ids, encoded.offsets, strict=True)
-        return [(self._small.get(real, self.junk), start) for real, (start, _) in pairs]
+        return [
+            (self._small.get(real, self.junk), start + (text[start:end] != " " and text[start] == " "))
+            for real, (start, end) in pairs
+        ]
 
     def timestamp(self, step: int) -> int:
         """The token of `step` times 20 ms."""

@@ -71,3 +71,14 @@ def test_a_prompt_decides_only_what_it_says(script: Script, code: str, room: int
         assert len(prompt.ids) <= room
         assert set(prompt.decided) <= set(prompt.places)
         assert all(1 <= place <= len(prompt.ids) for places in prompt.places.values() for place in places)
+
+
+def test_a_token_belongs_to_the_word_it_writes(script: Script) -> None:
+    """Byte pairs begin with the space before a word: that must not count it to the word before."""
+    line = script.line("en", ("please", "open", "the", "cold", "kubernetes"), frozenset())
+    written: dict[int, str] = {}
+    for token in line.tokens[:-1]:
+        written[token.word] = written.get(token.word, "") + script.processor.tokenizer.decode(
+            [script.full[token.id]]
+        )
+    assert list(written.values()) == [" Please", " open", " the", " cold", " kubernetes"]
