@@ -27,6 +27,7 @@ from testmodel.vocabulary import Language
 WORK = Path(__file__).parents[1] / "work" / "hotwords"
 PICTURE = RESULTS / "hotwords.svg"
 SEED = 20_000
+SENTENCES = 200
 BOOST = 4.0
 BOOSTS = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
 THREADS = 1
@@ -136,7 +137,7 @@ def _publish(results: dict[Case, Scores], options: Options) -> None:
     PICTURE.write_text(svg(panels))
     publish(
         "hotwords",
-        f"{TITLE} {options.sentences} sentences with and {options.sentences} without a hotword each.",
+        f"{TITLE} {_size(options)}",
         list(figures.targets(results, known, options.lists, options.boost)),
         ("torch", "transformers", "ctranslate2", "faster-whisper"),
         tables=[figures.table(results, known, options.lists, options.boost)],
@@ -144,12 +145,25 @@ def _publish(results: dict[Case, Scores], options: Options) -> None:
     )
 
 
+def _size(options: Options) -> str:
+    size = f"{options.sentences} sentences with and {options.sentences} without a hotword in each language"
+    if options.sentences >= SENTENCES and {*SIZES} <= {*options.lists} and {*BOOSTS} <= {*options.boosts}:
+        return f"{size}."
+    lists = ", ".join(f"{words:,}" for words in SIZES)
+    return f"{size}: a reduced run; the whole protocol, by default, has {SENTENCES} and lists of {lists}."
+
+
 def _options() -> Options:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--model", type=Path, default=BUNDLED_MODEL, help="folder of a model made by testmodel")
     add("--languages", nargs="+", metavar="CODE", default=(), help="default: all that the model knows")
-    add("--sentences", type=int, default=200, help="with a hotword, and as many without, in each language")
+    add(
+        "--sentences",
+        type=int,
+        default=SENTENCES,
+        help="with a hotword, and as many without, in each language",
+    )
     add("--lists", nargs="+", type=int, default=SIZES, help="numbers of words in a list")
     add("--boost", type=float, default=BOOST, help="nats a token, for the table")
     add("--boosts", nargs="+", type=float, default=BOOSTS, help="nats a token, for the picture")

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.modeling_outputs import BaseModelOutput
 
+from bench.hotwords.answers import fingerprint
 from bench.hotwords.corpus import Samples
 from bench.hotwords.encodings import Encodings
 from bench.hotwords.lists import Request
@@ -119,7 +120,7 @@ class FasterWhisper:
     """faster-whisper: the words joined by commas are its prompt; one request at a time."""
 
     def __init__(self, model: Path, language: str, threads: int, work: Path) -> None:
-        converted = work / f"ct2-{model.name}"
+        converted = work / f"ct2-{fingerprint(model.iterdir())[:16]}"
         if not converted.exists():
             TransformersConverter(str(model), copy_files=["tokenizer.json"]).convert(str(converted))
         self._whisper = _Remembering(
