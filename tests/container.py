@@ -18,7 +18,7 @@ from services.contracts.inference import SAMPLE_RATE, InferenceOptions, Inferenc
 from tests import speech
 
 ROOT = Path(__file__).parents[1]
-MODEL = ROOT / "sagemaker/models/whisper-nano"
+MODEL = ROOT / ".setup/models/whisper-duo"
 START_SECONDS = 90
 
 
@@ -86,5 +86,7 @@ def said(text: str, path: Path) -> Path:
     """Speech at the container's own rate."""
     loud = path.with_suffix(".22k.wav")
     speech.speak(text, loud)
-    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", loud, "-ar", str(SAMPLE_RATE), path], check=True)
+    quiet_start = ("-af", "adelay=200")  # espeak-ng begins with the first sound, where the model hears badly
+    command = ["ffmpeg", "-v", "error", "-y", "-i", loud, *quiet_start, "-ar", str(SAMPLE_RATE), path]
+    subprocess.run(command, check=True)
     return path

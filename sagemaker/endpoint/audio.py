@@ -48,7 +48,9 @@ def converted(body: bytes, field: str = AUDIO_PART) -> Samples:
 
 
 def checked(samples: Samples, field: str = AUDIO_PART, rate: int = SAMPLE_RATE) -> Samples:
-    """The samples, if they are at most 30 s and numbers all of them. Raises `BadInput`."""
+    """The samples, if there are any, at most 30 s, and numbers all of them. Raises `BadInput`."""
+    if not len(samples):
+        raise BadInput("the audio lasts 0 s: send a recording", field)
     if len(samples) > MAX_AUDIO_SECONDS * rate:
         raise BadInput(f"the audio is longer than {MAX_AUDIO_SECONDS:g} s: send at most that", field)
     if not (np.abs(samples) <= LOUDEST).all():  # also refuses nan

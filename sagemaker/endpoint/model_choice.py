@@ -15,7 +15,8 @@ AUTO = "auto"
 HUB_MODEL = "openai/whisper-base"
 HUB_SECONDS = 10.0
 """A hub whose first byte takes longer would not deliver 290 MB in a bearable time either."""
-BUNDLED = Path(__file__).parent.parent / "models" / "whisper-nano"
+BUNDLED = Path(__file__).parents[2] / ".setup/models/whisper-duo"
+"""Set-up expands it from sagemaker/models/whisper-duo."""
 
 
 class ModelChoice(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ def chosen(wanted: str, *, hub: str = constants.ENDPOINT, seconds: float = HUB_S
 
 
 def bundled(reason: str) -> ModelChoice:
-    """The test model, with a warning nobody can overlook: it knows some 300 words."""
+    """The test model, with a warning nobody can overlook: it knows a few hundred words."""
     log.warning(
         "bundled_test_model_in_use",
         model=BUNDLED.name,
@@ -47,6 +48,8 @@ def bundled(reason: str) -> ModelChoice:
         effect="it understands the sentences of its VOCABULARY.md and no real recordings",
         remedy="set WHISPER_MODEL to a model directory or hub id, or let this machine reach the hub",
     )
+    if not BUNDLED.is_dir():
+        raise FileNotFoundError(f"{BUNDLED} is missing: `make setup` makes it; or set WHISPER_MODEL")
     return ModelChoice(str(BUNDLED), BUNDLED.name, bundled=True)
 
 

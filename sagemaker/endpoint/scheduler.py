@@ -133,7 +133,7 @@ class Scheduler:
 
         For an admitted caller. Raises `BadInput`, and `Busy` where no place becomes free in time.
         """
-        async with self._checking:
+        async with self._checking if chunk.options.hotwords else contextlib.nullcontext():
             await asyncio.to_thread(self.engine.check, chunk.options)
         if self._end:
             raise self._end

@@ -25,7 +25,7 @@ from services.dev.sagemaker_runtime import sagemaker_runtime
 from services.dev.supervisor import Program, Supervisor
 
 ROOT = Path(__file__).parents[2]
-BUNDLED_MODEL = ROOT / "sagemaker" / "models" / "whisper-nano"
+BUNDLED_MODEL = ROOT / ".setup/models/whisper-duo"
 SECRET_NAME = "whisper-app-credentials"  # the name of a secret, not one
 REGION = "cn-northwest-1"
 START_SECONDS = 60.0

@@ -128,6 +128,16 @@ fetch_nats() {
   rm -rf "$work/lists" "$work/cache" "$work"/*.deb
 }
 
+# The repository keeps the test model's trained rows only.
+expand_model() {
+  local compact=sagemaker/models/whisper-duo/compact.safetensors full=$setup/models/whisper-duo
+  [ -e "$full/model.safetensors" ] && [ "$full/model.safetensors" -nt "$compact" ] && return
+  say "Expanding the test model"
+  PYTHONPATH=$PWD:$PWD/sagemaker .venv/bin/python -m testmodel expand >"$setup/expand.log" 2>&1 \
+    || { tail -n 20 "$setup/expand.log" >&2; fail "the test model could not be expanded, the log is .setup/expand.log"; }
+}
+
 install_packages
 install_environment
+expand_model
 install_nats

@@ -63,7 +63,7 @@ def test_serve_starts_from_what_is_copied_and_ends_on_sigterm(image: Path, tmp_p
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
         "PYTHON": sys.executable,
         "PYTHONDONTWRITEBYTECODE": "1",
-        "WHISPER_MODEL": str(ROOT / "sagemaker/models/whisper-nano"),
+        "WHISPER_MODEL": str(ROOT / ".setup/models/whisper-duo"),
         "SAGEMAKER_BIND_TO_PORT": str(port),
     }
     [command] = arguments("CMD")

@@ -29,7 +29,7 @@ from services.contracts.inference import (
 )
 from tests import speech
 
-MODEL = Path(__file__).parents[2] / "sagemaker/models/whisper-nano"
+MODEL = Path(__file__).parents[2] / ".setup/models/whisper-duo"
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +222,7 @@ def test_a_request_in_any_company_is_the_request_alone(model: WhisperModel, clip
 def transcribed(
     model: WhisperModel, requests: Sequence[tuple[Samples, InferenceOptions]]
 ) -> list[InferenceResult]:
-    engine, results = Engine(model, "nano", bundled=True), dict[int, InferenceResult]()
+    engine, results = Engine(model, "duo", bundled=True), dict[int, InferenceResult]()
     for key, (audio, options) in enumerate(requests):
         engine.add(key, audio, options)
     while engine.rows:
@@ -242,7 +242,7 @@ def shape(result: InferenceResult) -> object:
 
 
 def test_a_request_that_is_dropped_changes_no_other(model: WhisperModel, clips: list[Samples]) -> None:
-    engine = Engine(model, "nano", bundled=True)
+    engine = Engine(model, "duo", bundled=True)
     for key, clip in enumerate(clips[:4]):
         engine.add(key, clip, InferenceOptions(beams=1 + key % 2))
     events = [event for _ in range(5) for event in engine.step()]
@@ -258,7 +258,7 @@ def test_a_request_that_is_dropped_changes_no_other(model: WhisperModel, clips: 
 
 
 def test_text_is_told_as_its_segments_close(model: WhisperModel, clips: list[Samples]) -> None:
-    engine, told = Engine(model, "nano", bundled=True), list[str]()
+    engine, told = Engine(model, "duo", bundled=True), list[str]()
     engine.add(7, clips[3], InferenceOptions())
     while engine.rows:
         told += [event.text.strip() for event in engine.step() if isinstance(event, Progressed)]
@@ -270,7 +270,7 @@ def test_text_is_told_as_its_segments_close(model: WhisperModel, clips: list[Sam
 def test_audio_that_the_model_cannot_compute_with_fails_alone(
     model: WhisperModel, clips: list[Samples]
 ) -> None:
-    engine, events = Engine(model, "nano", bundled=True), list[Event]()
+    engine, events = Engine(model, "duo", bundled=True), list[Event]()
     for key, audio in enumerate((clips[0], clips[1] * 1e30, clips[2])):
         engine.add(key, audio, InferenceOptions(beams=1 + key))
     while engine.rows:
@@ -323,7 +323,7 @@ def faltering() -> Faltering:
 def test_a_newcomer_without_room_waits_for_those_before_it(
     clips: list[Samples], faltering: Faltering
 ) -> None:
-    engine, events = Engine(faltering, "nano", bundled=True), list[Event]()
+    engine, events = Engine(faltering, "duo", bundled=True), list[Event]()
     engine.add(0, clips[0], InferenceOptions())
     events += engine.step()
     faltering.short = True
@@ -342,7 +342,7 @@ def test_no_memory_for_times_of_words_is_no_memory(
     clips: list[Samples], faltering: Faltering, company: int
 ) -> None:
     """The request starts again once there is less company, or fails where there is none to spare."""
-    engine, events = Engine(faltering, "nano", bundled=True), list[Event]()
+    engine, events = Engine(faltering, "duo", bundled=True), list[Event]()
     engine.add(0, clips[0], InferenceOptions(timestamps=Timestamps.WORD))
     for key in range(company):
         engine.add(1 + key, clips[3], InferenceOptions())

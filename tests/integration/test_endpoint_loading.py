@@ -9,7 +9,7 @@ import pytest
 from endpoint.loading import engine
 from endpoint.settings import EndpointSettings
 
-MODEL = Path(__file__).parents[2] / "sagemaker/models/whisper-nano"
+MODEL = Path(__file__).parents[2] / ".setup/models/whisper-duo"
 
 
 def test_a_model_that_fails_on_silence_is_not_loaded(tmp_path: Path) -> None:

@@ -276,6 +276,7 @@ async def test_a_reader_that_stops_reading_is_cut_off_at_the_deadline() -> None:
         (sound(1, kind="OGG"), "OGG"),
         (sound(1, rate=22050), "22050"),
         (sound(1, channels=2), "2 channels"),
+        (sound(0, kind="WAV"), "0 s"),
         (sound(30.1), "30.10 s"),
     ],
 )

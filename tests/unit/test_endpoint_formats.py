@@ -276,6 +276,8 @@ def test_other_files_are_refused(body: bytes, named: str) -> None:
         converted(body)
 
 
-def test_a_file_without_samples_is_empty_audio() -> None:
-    assert len(converted(tone(0))) == 0
-    assert len(replaced.of_npy(npy(np.zeros(0, np.float16))).chunk.audio) == 0
+def test_a_file_without_samples_is_refused() -> None:
+    with pytest.raises(BadInput, match="0 s"):
+        converted(tone(0))
+    with pytest.raises(BadInput, match="0 s"):
+        replaced.of_npy(npy(np.zeros(0, np.float16)))
