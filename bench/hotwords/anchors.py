@@ -3,7 +3,9 @@
 Both run as they ship, with as many beams as the method of ours that they stand beside.
 """
 
+import contextlib
 import itertools
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -116,13 +118,21 @@ class _Remembering(WhisperModel):  # type: ignore[misc]  # it has no types
         return self.encodings.of([features], lambda _: [encode(features)])[0]
 
 
+def _convert(model: Path, converted: Path) -> None:
+    """In one step, since another run may want it at the same time."""
+    with tempfile.TemporaryDirectory(dir=converted.parent) as folder:
+        made = TransformersConverter(str(model), copy_files=["tokenizer.json"]).convert(f"{folder}/made")
+        with contextlib.suppress(OSError):  # the other one was first
+            Path(made).rename(converted)
+
+
 class FasterWhisper:
     """faster-whisper: the words joined by commas are its prompt; one request at a time."""
 
     def __init__(self, model: Path, language: str, threads: int, work: Path) -> None:
         converted = work / f"ct2-{fingerprint(model.iterdir())[:16]}"
         if not converted.exists():
-            TransformersConverter(str(model), copy_files=["tokenizer.json"]).convert(str(converted))
+            _convert(model, converted)
         self._whisper = _Remembering(
             str(converted), device="cpu", compute_type="float32", cpu_threads=threads, local_files_only=True
         )

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
@@ -135,6 +136,7 @@ def count(request: Request, text: str, *, spaced: bool) -> Count:
     )
 
 
+@lru_cache(maxsize=100_000)
 def plain(text: str) -> str:
     """Lower case, without punctuation, single spaces."""
     folded = unicodedata.normalize("NFKC", text).casefold()
