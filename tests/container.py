@@ -86,7 +86,7 @@ def said(text: str, path: Path) -> Path:
     """Speech at the container's own rate."""
     loud = path.with_suffix(".22k.wav")
     speech.speak(text, loud)
-    quiet_start = ("-af", "adelay=200")  # espeak-ng begins with the first sound, where the model hears badly
-    command = ["ffmpeg", "-v", "error", "-y", "-i", loud, *quiet_start, "-ar", str(SAMPLE_RATE), path]
-    subprocess.run(command, check=True)
+    # espeak-ng begins with the first sound, where the model hears badly
+    command = ["ffmpeg", "-v", "error", "-y", "-i", str(loud), "-af", "adelay=200"]
+    subprocess.run([*command, "-ar", str(SAMPLE_RATE), str(path)], check=True)
     return path
