@@ -48,6 +48,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     lists: tuple[int, ...]
     boost: float
     boosts: tuple[float, ...]
+    arms: tuple[str, ...]
 
 
 class Desk:
@@ -58,13 +59,17 @@ class Desk:
         self.clips: list[Clip] = clips(language, options.sentences, SEED, WORK)
         self.arms = arms(options.model, language.code)
         self._notes = Notebook(WORK / "answers", options.model)
+        self._runs = options.arms
 
-    def counts(self, case: Case) -> tuple[list[Count], float]:
-        """Every clip, counted, and the processor seconds of one."""
+    def counts(self, case: Case) -> tuple[list[Count], float] | None:
+        """Every clip, counted, and the processor seconds of one; None if neither noted nor to be run."""
         size = case.size if case.arm != figures.NONE else 1  # it hears no list: once is enough
         heard = requests(self.language, self.clips, size, SEED)
         name = f"{case.language}-{case.arm}-{size}-{case.boost:g}"
-        answers = self._notes.answers(name, self.arms[case.arm], heard, case.boost)
+        arm, run = self.arms[case.arm], case.arm in self._runs
+        answers = self._notes.answers(name, arm, heard, case.boost, run=run)
+        if answers is None:
+            return None
         asked = requests(self.language, self.clips, case.size, SEED)
         return counted(asked, answers.texts, spaced=bool(self.language.joiner)), answers.seconds
 
@@ -113,7 +118,9 @@ def _measured(desk: Desk, options: Options) -> dict[Case, Scores]:
     cases = plan(desk.language.code, options)
     begun = time.monotonic()
     for number, case in enumerate(cases, 1):
-        counts, seconds = desk.counts(case)
+        if (made := desk.counts(case)) is None:
+            continue
+        counts, seconds = made
         without.setdefault(case.size, counts)  # the first arm of each list is that without it
         found[case] = scores(counts, without[case.size], seconds)
         left = (time.monotonic() - begun) / number * (len(cases) - number) / 60
@@ -167,6 +174,9 @@ def _options() -> Options:
     add("--lists", nargs="+", type=int, default=SIZES, help="numbers of words in a list")
     add("--boost", type=float, default=BOOST, help="nats a token, for the table")
     add("--boosts", nargs="+", type=float, default=BOOSTS, help="nats a token, for the picture")
+    add(
+        "--arms", nargs="+", choices=figures.ARMS, default=figures.ARMS, help="to be run; of others the notes"
+    )
     return msgspec.convert(vars(parser.parse_args()), Options)
 
 

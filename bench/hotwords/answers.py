@@ -29,12 +29,16 @@ class Notebook:
         self._engine = fingerprint(Path(endpoint.__file__).parent.glob("*.py"))
         folder.mkdir(parents=True, exist_ok=True)
 
-    def answers(self, name: str, arm: Arm, requests: Sequence[Request], boost: float) -> Answers:
-        """Those noted down, or new ones."""
+    def answers(
+        self, name: str, arm: Arm, requests: Sequence[Request], boost: float, *, run: bool
+    ) -> Answers | None:
+        """Those noted down; else new ones, or None where nothing is to be run."""
         made_by = self._model + (self._engine if isinstance(arm, Ours) else "")
         path = self._folder / f"{name}-{_key(made_by, requests, boost)}.json"
         if path.exists():
             return msgspec.json.decode(path.read_bytes(), type=Answers)
+        if not run:
+            return None
         begun = time.process_time() + arm.spared
         texts = arm.texts(requests, boost)
         found = Answers(tuple(texts), (time.process_time() + arm.spared - begun) / len(requests))

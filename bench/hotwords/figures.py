@@ -56,10 +56,11 @@ def targets(
         name = f"{language}, {largest:,}, {BIAS}"
         yield from _bias_targets(name, of[NONE, largest], of[BIAS, largest], chinese=language == "zh")
         for size in sizes:
-            if size != PROMPT_WORDS:
-                yield _ahead(f"{language}, {size:,}", {arm: of[arm, size] for arm in ARMS})
-            if size <= PROMPT_WORDS:
-                yield from _prompt_targets(f"{language}, {size:,}", of[PROMPT, size], of[FASTER, size])
+            here = {arm: of[arm, size] for arm in ARMS if (arm, size) in of}
+            if here.keys() >= {BIAS, SEQUENCE, FASTER}:
+                yield _ahead(f"{language}, {size:,}", here)
+            if size <= PROMPT_WORDS and here.keys() >= {PROMPT, FASTER}:
+                yield from _prompt_targets(f"{language}, {size:,}", here[PROMPT], here[FASTER])
 
 
 def _ahead(name: str, of: Mapping[str, Scores]) -> Figure:
@@ -115,12 +116,13 @@ def _row(which: Case, results: Results) -> tuple[str, ...]:
 
 def lines(results: Results, language: str, size: int, boosts: Sequence[float]) -> Lines:
     """The picture's points for one language and list."""
-    curves = {
-        arm: [_point(results[case(language, size, arm, boost)], f"{boost:g}") for boost in boosts]
-        for arm in BOOSTED
-    }
-    prompted = {arm: [_point(results[case(language, size, arm, 0.0)], "")] for arm in (PROMPT, FASTER)}
-    return {**curves, **prompted}
+    runs = [(arm, boost, f"{boost:g}") for arm in BOOSTED for boost in boosts]
+    runs += [(arm, 0.0, "") for arm in (PROMPT, FASTER)]
+    lines: dict[str, list[Point]] = {}
+    for arm, boost, label in runs:
+        if found := results.get(case(language, size, arm, boost)):
+            lines.setdefault(arm, []).append(_point(found, label))
+    return lines
 
 
 def _point(found: Scores, label: str) -> Point:
