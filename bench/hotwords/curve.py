@@ -80,7 +80,7 @@ def _legend(colours: Mapping[str, str]) -> list[str]:
     y = PANEL[1] + 14
     parts = []
     for number, (name, colour) in enumerate(colours.items()):
-        x = 12 + 105 * number
+        x = 12 + 112 * number
         parts.append(f'<circle cx="{x}" cy="{y - 4}" r="4" fill="{colour}"/>')
         parts.append(f'<text x="{x + 9}" y="{y}">{name}</text>')
     return parts
