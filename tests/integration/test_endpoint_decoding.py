@@ -1,6 +1,6 @@
 """Our own decode loop beside transformers' and beside itself: no row's text depends on its company."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,8 +62,9 @@ def heard(model: WhisperModel, clips: list[Samples]) -> list[Heard]:
 
 
 @pytest.fixture(autouse=True)
-def _no_gradients() -> None:
-    torch.set_grad_enabled(False)
+def _no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
 
 
 def written(model: WhisperModel, rows: Sequence[Row], *, apart: int = 0) -> list[Decoded]:
