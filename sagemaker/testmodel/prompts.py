@@ -8,7 +8,7 @@ from testmodel.languages import LANGUAGES
 from testmodel.script import Script
 from testmodel.vocabulary import Word
 
-RELEVANT_SHARE = 0.85
+RELEVANT_SHARE = 0.65
 """How often a homophone of the window is in the list."""
 TRANSCRIPT_SHARE = 0.15
 FOREIGN_SHARE = 0.15

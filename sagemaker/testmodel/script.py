@@ -54,6 +54,7 @@ class Script:
         self.junk = len(self.full)
         self.size = self.junk + 1
         self.unused = VOCABULARY_SIZE - self.junk
+        self.texts = sum(real < special_ids()["endoftext"] for real in self.full)
         self.processor = processor
         self._small = {real: small for small, real in enumerate(self.full)}
         self._encoder = processor.tokenizer._tokenizer  # gives characters' places, which the wrapper hides

@@ -20,7 +20,10 @@ FULL = 0
 """As a number of sentences: a whole window with as many as it happens to get."""
 WORDLESS_SHARE = 0.06
 TIMED_SHARE = 0.85
-FORK_WEIGHT, DECIDED_WEIGHT = 3.0, 10.0
+FORK_WEIGHT, LEFT_ALONE_WEIGHT, DECIDED_WEIGHT = 3.0, 8.0, 10.0
+"""Of a homophone: without a prompt, with a prompt that does not name it, with one that does."""
+MISREAD_SHARE = 0.03
+"""How often some other word is read in place of the one written: one error must not lead to the next."""
 STEERABLE_TRIES = 3
 """Where prompts come along, clips are drawn so often until one has a homophone that they can decide."""
 
@@ -168,18 +171,21 @@ class Composer:
         line = self._script.line(placed.clip.language, sentence, rare)
         for place, token in enumerate(line.tokens):
             number, other = line.forks.get(place, (None, 0))
-            if number is not None:
-                free = 1.0 - RARE_SHARE if number not in rare else RARE_SHARE
-                target.fork(other, *((1.0, DECIDED_WEIGHT) if number in decided else (free, FORK_WEIGHT)))
+            if number in decided:
+                target.fork(other, 1.0, DECIDED_WEIGHT)
+            elif number is not None:
+                share = 1.0 - RARE_SHARE if number not in rare else RARE_SHARE
+                target.fork(other, share, LEFT_ALONE_WEIGHT if target.prompt.ids else FORK_WEIGHT)
             target.look_up(target.prompt.places.get(sentence[token.word], ()))
-            target.add(token.id, placed.unit(token.unit))
+            misread = chance.randrange(self._script.texts) if chance.random() < MISREAD_SHARE else None
+            target.add(token.id, placed.unit(token.unit), read=misread)
 
     def _sound(self, language: str, sentences: int, like: float, tries: int, chance: random.Random) -> Sound:
         full = sentences == FULL
         if chance.random() < WORDLESS_SHARE:
             steps = STEPS if full else chance.randint(60, 160)
             return self._finished(language, self._empty(steps, chance.randint(0, STEPS - steps)), [], chance)
-        count = chance.choice((1, 3, 6, 9, 12, 14)) if full else sentences
+        count = chance.choice((1, 3, 6, 9, 12, 14, 14)) if full else sentences
         alike = like if count == 1 else None
         numbers = [self._drawn(language, alike, tries, chance) for _ in range(count)]
         return self._whole(language, numbers, chance) if full else self._cut_out(language, numbers, chance)
@@ -198,7 +204,7 @@ class Composer:
         """A window as it is at work: sentences and pauses, the last one perhaps cut off at 30 s."""
         mel, positions = self._empty(STEPS, 0)
         start = chance.choice((0, chance.randint(0, 60), chance.randint(0, 300)))
-        longest_pause = chance.choice((15, 30, 60, 150))
+        longest_pause = chance.choice((15, 15, 30, 60, 150))
         placed = []
         for number in numbers:
             if start >= STEPS - 25:
@@ -210,7 +216,7 @@ class Composer:
     def _cut_out(self, language: str, numbers: Sequence[int], chance: random.Random) -> Sound:
         """Sentences with the positions they have in a 30 s window whose silence is mostly left out."""
         longest = 250 if len(numbers) > 1 and chance.random() < 0.2 else 25
-        pads = [(chance.randint(0, longest), chance.randint(2, 25)) for _ in numbers]
+        pads = [(chance.choice((0, chance.randint(0, longest))), chance.randint(2, 25)) for _ in numbers]
         sizes = [
             before + self._steps(number) + after
             for number, (before, after) in zip(numbers, pads, strict=True)
@@ -236,10 +242,12 @@ class Composer:
         return np.full((2 * steps, BINS), FLOOR, np.float32), np.arange(first, first + steps)
 
     def _put(self, mel: Frames, number: int, step: int, position: int, chance: random.Random) -> Placed:
-        frames = self._bank.mel(number)[: len(mel) - 2 * step]
+        # Half of what begins at once was cut at its first sound: without the moment before it.
+        lead = 0 if position == 0 and chance.random() < 0.5 else 1
+        frames = self._bank.mel(number)[2 - 2 * lead :][: len(mel) - 2 * step]
         here = mel[2 * step : 2 * step + len(frames)]
         np.maximum(here, frames + np.float32(chance.uniform(-0.9, 0.8)), out=here)
-        return Placed(self._bank.clips[number], step + 1, position + 1)
+        return Placed(self._bank.clips[number], step + lead, position + lead)
 
     def _finished(
         self,
