@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from endpoint.automaton import REWARDED_TOKENS, Reward
+from endpoint.automaton import MAX_EARNED, Reward
 from endpoint.wordpieces import WordPieces
 
 BONUS = 1.5
@@ -60,11 +60,11 @@ class Reader:
         return word in self._words and self._may_begin(text, start) and not (goes_on and self._words[word])
 
     def _earned(self, beginning: tuple[int, ...]) -> float:
-        sizes = range(1, min(len(beginning), REWARDED_TOKENS) + 1)
-        return sum(
+        bonuses = (
             max(reward.bonus for reward in self._rewards if reward.tokens[:size] == beginning[:size])
-            for size in sizes
+            for size in range(1, len(beginning) + 1)
         )
+        return min(sum(bonuses), MAX_EARNED)
 
 
 def word(*tokens: int, bonus: float = BONUS, whole: bool = False) -> Reward:
@@ -75,7 +75,7 @@ def random_rewards(chance: random.Random, alphabet: int) -> list[Reward]:
     return [
         Reward(
             tuple(chance.randrange(alphabet) for _ in range(chance.randint(1, 6))),
-            chance.choice([BONUS, BONUS / 2]),
+            chance.choice([BONUS, BONUS / 2, 2 * BONUS]),
             chance.random() < 0.5,
         )
         for _ in range(chance.randint(1, 7))

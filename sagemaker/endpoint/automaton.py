@@ -4,12 +4,12 @@
 the next token leads out of that match, the longest end of match and token that begins a hotword is the
 new match. The rest of the old one falls away.
 
-**Bonus.** Each of the first `REWARDED_TOKENS` tokens of a hotword earns the word's bonus (the larger one
-where words share tokens), so a word earns at most that many bonuses. What falls away keeps what the
-complete hotwords in it are worth, chosen so that none overlap and the sum is largest, and hands the rest
-back: no path gains from a word that it never finishes. With `earned` for a match as a beginning and `kept`
-for the complete words in it, a match is worth `max(earned, kept)`, and a step scores the difference that
-it makes to the sum of all matches so far. That is all; the arrays below only precompute it.
+**Bonus.** Each token of a hotword earns the word's bonus (the larger one where words share tokens), the
+word as a whole at most `MAX_EARNED`. What falls away keeps what the complete hotwords in it are worth,
+chosen so that none overlap and the sum is largest, and hands the rest back: no path gains from a word that
+it never finishes. With `earned` for a match as a beginning and `kept` for the complete words in it, a match
+is worth `max(earned, kept)`, and a step scores the difference that it makes to the sum of all matches so
+far. That is all; the arrays below only precompute it.
 
 **Words.** A `whole` word is complete only if the token after it does not continue the word: Lynch is not
 in Lynchburg, which hands everything back. In the same way no word begins with a continuing token right
@@ -28,8 +28,9 @@ from endpoint.wordpieces import Flags, WordPieces
 
 OUTSIDE, INSIDE = 0, 1
 HOMES = 2
-REWARDED_TOKENS = 4
-"""Later tokens of a word earn nothing: long words would otherwise win against clear speech."""
+MAX_EARNED = 6.0
+"""Nats for a whole word. Long words would otherwise win against clear speech, most of all Chinese ones,
+whose characters take up to three tokens each."""
 
 Integers = npt.NDArray[np.int64]
 Scores = npt.NDArray[np.float32]
@@ -40,7 +41,7 @@ class Reward(msgspec.Struct, frozen=True):
 
     tokens: tuple[int, ...]
     bonus: float
-    """Nats for each of the first `REWARDED_TOKENS` tokens."""
+    """Nats for each token, until `MAX_EARNED` is reached."""
     whole: bool = False
     """Whether a continuing token after it makes another word of it."""
 
@@ -179,8 +180,7 @@ class _Trie:
     def value(self, states: Integers, completes: Integers) -> None:
         """Sum up some states; `completes[s]` is the longest proper end of `s` that is a hotword, or 0."""
         parent, depth = self.parent[states], self.depth[states]
-        rewarded = self.depth[states] <= REWARDED_TOKENS
-        self.earned[states] = self.earned[parent] + np.where(rewarded, self.bonus[states], 0.0)
+        self.earned[states] = np.minimum(self.earned[parent] + self.bonus[states], MAX_EARNED)
         best = self.kept_before(parent, self.continues[states])
         best_on = best.copy()
         word = np.where(self.final[states], states, completes[states])

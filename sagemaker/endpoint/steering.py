@@ -12,8 +12,8 @@ from endpoint.automaton import Automaton, Reward, compiled
 from endpoint.wordpieces import WordPieces, spaced
 from services.contracts.hotwords import DroppedHotword, HotwordMethod, Hotwords
 
-MIN_BEAMS = 2
-"""For rows with a bias: one path alone has nothing to prefer when a begun hotword hands its bonus back."""
+MIN_BEAMS = 3
+"""For rows with a bias: one for what is certain, and two for begun hotwords, of which one may break off."""
 MAX_WORD_TOKENS = 32
 REPORTED = 20
 """Dropped words that a report lists by name."""

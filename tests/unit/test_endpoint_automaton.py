@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from endpoint.automaton import HOMES, OUTSIDE, REWARDED_TOKENS, Automaton, Reward, compiled
+from endpoint.automaton import HOMES, OUTSIDE, MAX_EARNED, Automaton, Reward, compiled
 from endpoint.wordpieces import WordPieces
 from tests.hotword_reader import BONUS, CJK, LATIN, Reader, random_pieces, random_rewards, word
 
@@ -88,8 +88,9 @@ def test_a_match_goes_on_from_its_end() -> None:
     assert walk([word(1, 2, 3), word(2, 4)], [1, 2, 4]).total == 2 * BONUS
 
 
-def test_a_word_earns_at_most_four_bonuses() -> None:
-    assert walk([word(0, 1, 2, 3, 4, 5, 6)], range(7)).total == REWARDED_TOKENS * BONUS
+def test_a_long_word_earns_no_more_than_a_short_one_may() -> None:
+    assert walk([word(*range(7))], range(7)).total == MAX_EARNED
+    assert walk([word(0, 1, 2, bonus=4)], range(2)).total == MAX_EARNED
 
 
 def test_the_larger_of_two_bonuses_counts_on_shared_tokens() -> None:

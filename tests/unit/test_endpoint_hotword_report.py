@@ -91,7 +91,7 @@ def test_the_report_counts() -> None:
     found = told(["Jon", "Kris"], said("Thank you Kris."), steered=dropped)
     assert (found.given, found.applied, found.dropped) == (2, 1, dropped.dropped)
     assert (found.prompt_tokens, found.min_beams) == (3, 1)
-    assert (told(["Jon"]).prompt_tokens, told(["Jon"]).min_beams) == (0, 2)
+    assert (told(["Jon"]).prompt_tokens, told(["Jon"]).min_beams) == (0, 3)
 
 
 def test_five_thousand_words_and_a_text_without_them() -> None:
