@@ -16,11 +16,12 @@ from pathlib import Path
 import msgspec
 
 from bench.report import Figure, at_most, publish
-from bench.speech import Speaker, talk
+from bench.speech import talk
 from services.chunker.child import DecodeLimits
 from services.chunker.chunks import ReadyChunk, Tools, chunks
 from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
+from testmodel.speech import ESPEAK_RATE
 
 WORK = Path(__file__).parent / "work"
 MINUTES = {"10 min": 10, "1 h": 60, "10 h": 600}
@@ -120,9 +121,8 @@ def recording(fmt: str, minutes: int) -> Path:
 def _spoken(fmt: str) -> Path:
     path = WORK / f"spoken.{fmt}"
     if not path.exists():
-        speaker = Speaker()
-        signal = talk(speaker, 600, seed=1, pauses=(0.25, 1.2)).signal[: 600 * speaker.rate]
-        sound = ("-f", "f32le", "-ar", str(speaker.rate), "-ac", "1", "-i", "pipe:0")
+        signal = talk(600, seed=1, pauses=(0.25, 1.2)).signal[: 600 * ESPEAK_RATE]
+        sound = ("-f", "f32le", "-ar", str(ESPEAK_RATE), "-ac", "1", "-i", "pipe:0")
         command = ["ffmpeg", "-y", "-v", "error", *sound, *ENCODERS[fmt], str(path)]
         subprocess.run(command, input=signal.tobytes(), check=True)
     return path

@@ -9,12 +9,13 @@ import numpy as np
 import soundfile
 
 from bench.report import Figure, at_most, publish
-from bench.speech import Speaker, Speech, pink_noise, talk
+from bench.speech import Speech, pink_noise, talk
 from services.chunker.child import DecodeLimits
 from services.chunker.chunks import ReadyChunk, Tools, chunks
 from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
 from services.contracts.inference import SAMPLE_RATE
+from testmodel.speech import ESPEAK_RATE
 
 WORK = Path(__file__).parent / "work"
 TOLERANCE_SECONDS = 0.02
@@ -37,16 +38,15 @@ async def main() -> None:
     """Measure every corpus in every noise; the corpus has the target, for one noise has few cuts."""
     WORK.mkdir(exist_ok=True)
     tools = Tools(model=SpeechModel(), spool=Spool(WORK, 10**9), limits=DecodeLimits())
-    speaker = Speaker()
     figures: list[Figure] = []
     everywhere: list[bool] = []
     for name, (seconds, seed, pauses) in CORPORA.items():
-        speech = talk(speaker, seconds, seed, pauses)
-        fixed = inside(np.arange(30.0, len(speech.signal) / speaker.rate, 30.0), speech, speaker.rate)
+        speech = talk(seconds, seed, pauses)
+        fixed = inside(np.arange(30.0, len(speech.signal) / ESPEAK_RATE, 30.0), speech, ESPEAK_RATE)
         figures.append(Figure(name=f"{name}, fixed 30 s ({len(fixed)} cuts)", value=percent(fixed), unit="%"))
         here: list[bool] = []
         for noise in NOISES:
-            own = inside(await own_cuts(wav(speech, speaker.rate, noise), tools), speech, speaker.rate)
+            own = inside(await own_cuts(wav(speech, ESPEAK_RATE, noise), tools), speech, ESPEAK_RATE)
             place = f"{name}, {'clean' if noise is None else f'noise at {noise:g} dB'} ({len(own)} cuts)"
             figures.append(Figure(name=place, value=percent(own), unit="%"))
             here += own

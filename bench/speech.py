@@ -3,8 +3,6 @@
 Word ends are where the clean signal falls silent; the texts are the licences every Debian carries.
 """
 
-import ctypes
-import ctypes.util
 import random
 import re
 from collections.abc import Iterator
@@ -14,83 +12,28 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from testmodel.speech import ESPEAK_RATE, espeak
+
 VOICES = ("en-us", "en-us+m3", "en-us+m2", "en-us+f3", "en-us+m5", "en-us+f2", "en-us+m7", "en-us+f4")
 LICENCES = Path("/usr/share/common-licenses")
 AUDIBLE = 0.004
 """Amplitude above which a sample of the clean signal belongs to a word."""
 
-_SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS of espeak-ng's speak_lib.h
-_RATE = 1  # espeakRATE
-_UTF8 = 1  # espeakCHARS_UTF8
-_WORD = 1  # espeakEVENT_WORD
-
 Signal = NDArray[np.float32]
 
 
 class Speech(msgspec.Struct, frozen=True):
-    """A signal at 22,050 Hz and the (first, last + 1) samples of its words."""
+    """A signal at `ESPEAK_RATE` and the (first, last + 1) samples of its words."""
 
     signal: Signal
     words: tuple[tuple[int, int], ...]
 
 
-class _Id(ctypes.Union):
-    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
-
-
-class _Event(ctypes.Structure):
-    _fields_ = (
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _Id),
-    )
-
-
-_Callback = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
-)
-
-
-class Speaker:
-    """espeak-ng's library; only one may live in a process."""
-
-    def __init__(self) -> None:
-        self._library = ctypes.CDLL(ctypes.util.find_library("espeak-ng") or "libespeak-ng.so.1")
-        self.rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, 0)
-        self._callback = _Callback(self._heard)
-        self._library.espeak_SetSynthCallback(self._callback)
-        self._pieces: list[Signal] = []
-        self._begins: list[int] = []
-
-    def say(self, text: str, voice: str, words_per_minute: int) -> Speech:
-        """Speak `text`; silence before its first word and after its last one is cut off."""
-        self._pieces, self._begins = [], []
-        if self._library.espeak_SetVoiceByName(voice.encode()):
-            raise ValueError(f"espeak-ng has no voice {voice}")
-        self._library.espeak_SetParameter(_RATE, words_per_minute, 0)
-        encoded = text.encode()
-        self._library.espeak_Synth(encoded, len(encoded) + 1, 0, 1, 0, _UTF8, None, None)
-        self._library.espeak_Synchronize()
-        signal = np.concatenate(self._pieces)
-        return _trimmed(signal, list(_words(signal, sorted(set(self._begins)))))
-
-    def _heard(
-        self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]"
-    ) -> int:
-        if samples and count > 0:
-            piece = np.ctypeslib.as_array(samples, (count,)).astype(np.float32)
-            self._pieces.append(piece / np.float32(32_768))
-        place = 0
-        while events[place].type:
-            if events[place].type == _WORD:
-                self._begins.append(events[place].audio_position * self.rate // 1000)
-            place += 1
-        return 0
+def say(text: str, voice: str, words_per_minute: int) -> Speech:
+    """Speak `text`; silence before its first word and after its last one is cut off."""
+    said = espeak().say_unresampled(text, voice, pace=words_per_minute)
+    begins = sorted({int(seconds * ESPEAK_RATE) for _, seconds in said.words})
+    return _trimmed(said.samples, list(_words(said.samples, begins)))
 
 
 def sentences() -> list[str]:
@@ -100,7 +43,7 @@ def sentences() -> list[str]:
     return [f"{s.strip()}." for s in re.split(r"(?<=[a-z])\.\s", plain) if len(s.split()) > 3]
 
 
-def talk(speaker: Speaker, seconds: float, seed: int, pauses: tuple[float, float]) -> Speech:
+def talk(seconds: float, seed: int, pauses: tuple[float, float]) -> Speech:
     """Several voices reading at 140-200 words a minute, with `pauses` seconds between sentences."""
     chance = random.Random(seed)
     texts = sentences()
@@ -109,11 +52,11 @@ def talk(speaker: Speaker, seconds: float, seed: int, pauses: tuple[float, float
     words: list[tuple[int, int]] = []
     length = 0
     voice, pace = "", 0
-    while length < seconds * speaker.rate:
+    while length < seconds * ESPEAK_RATE:
         if not voice or chance.random() < 0.15:
             voice, pace = chance.choice(VOICES), chance.randint(140, 200)
-        said = speaker.say(texts[place % len(texts)], voice, pace)
-        pause = np.zeros(int(chance.uniform(*pauses) * speaker.rate), np.float32)
+        said = say(texts[place % len(texts)], voice, pace)
+        pause = np.zeros(int(chance.uniform(*pauses) * ESPEAK_RATE), np.float32)
         words += [(length + begin, length + end) for begin, end in said.words]
         signals += [said.signal, pause]
         length += len(said.signal) + len(pause)

@@ -1,7 +1,7 @@
 """Speech with its word and phoneme times, from the espeak-ng library in this process."""
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -20,7 +20,7 @@ WORD_EVENT, PHONEME_EVENT = 1, 7
 
 @dataclass(frozen=True)
 class Utterance:
-    """16 kHz samples; where in the text each word begins (character, seconds); (phoneme, seconds)."""
+    """Samples; where in the text each word begins (character, seconds); (phoneme, seconds)."""
 
     samples: Samples
     words: tuple[tuple[int, float], ...]
@@ -66,7 +66,12 @@ class Espeak:
         self._phonemes: list[tuple[str, float]] = []
 
     def say(self, text: str, voice: str, pitch: int = 50, pace: int = 165) -> Utterance:
-        """Speak `text`; `pitch` from 0 to 99, `pace` in words a minute."""
+        """Speak `text` at 16 kHz; `pitch` from 0 to 99, `pace` in words a minute."""
+        said = self.say_unresampled(text, voice, pitch, pace)
+        return replace(said, samples=resampled(said.samples))
+
+    def say_unresampled(self, text: str, voice: str, pitch: int = 50, pace: int = 165) -> Utterance:
+        """The same at espeak-ng's own `ESPEAK_RATE`."""
         self._choose(voice)
         self._library.espeak_SetParameter(RATE, pace, 0)
         self._library.espeak_SetParameter(PITCH, pitch, 0)
@@ -84,7 +89,7 @@ class Espeak:
         )
         self._library.espeak_Synchronize()
         samples = np.concatenate(self._pieces).astype(np.float32) / np.float32(32768)
-        return Utterance(resampled(samples), tuple(self._words), tuple(self._phonemes))
+        return Utterance(samples, tuple(self._words), tuple(self._phonemes))
 
     def phonemes(self, text: str, voice: str) -> str:
         """How the voice pronounces `text`, as espeak-ng writes it."""

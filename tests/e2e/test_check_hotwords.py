@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,37 +9,14 @@ import pytest
 
 from services.dev.processes import free_port
 from services.dev.stand_in_endpoint import StandIn, stand_in
+from tests.commands import run_python
 from tests.speech import speak
 from tests.stack_thread import StackThread
-
-SECONDS = 120.0
-ROOT = Path(__file__).parents[2]
 
 
 async def check(stack: StackThread, *flags: str, **environ: str) -> tuple[int, str, str]:
     """Exit code, output and errors of `check-hotwords` against this stack."""
-    settings = {
-        "WHISPER_API_URL": stack.url,
-        "WHISPER_USERNAME": stack.username,
-        "WHISPER_PASSWORD": stack.password,
-        "COLUMNS": "160",
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "client", "check-hotwords", *flags),
-        cwd=ROOT,
-        env={**os.environ, **settings, **environ},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(SECONDS):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
+    return await run_python(stack, "-m", "client", "check-hotwords", *flags, **environ)
 
 
 @pytest.fixture

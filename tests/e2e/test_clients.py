@@ -1,19 +1,14 @@
 """The commands that people run, as they run them: our client, and a script of the replaced application."""
 
-import asyncio
-import os
-import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.commands import run_python
 from tests.e2e.cutting_proxy import cutting_proxy
 from tests.speech import recording, word_error_rate
 from tests.stack_thread import StackThread
-
-SECONDS = 120.0
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -23,43 +18,18 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return path, recording(path, seconds=90, seed=21)
 
 
-async def run(stack: StackThread, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of a command that gets its server from WHISPER_* variables."""
-    settings = {
-        "WHISPER_API_URL": stack.url,
-        "WHISPER_USERNAME": stack.username,
-        "WHISPER_PASSWORD": stack.password,
-    }
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *arguments),
-        cwd=ROOT,
-        env={**os.environ, **settings, **environ},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(SECONDS):
-            out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), err.decode()
-
-
 async def test_the_client_writes_the_text_beside_the_recording(
     stack: StackThread, talk: tuple[Path, str]
 ) -> None:
     path, words = talk
-    code, _, err = await run(stack, "-m", "client", str(path), "--language", "en")
+    code, _, err = await run_python(stack, "-m", "client", str(path), "--language", "en")
     assert code == 0, err
     text = path.with_name("talk_transcript.txt").read_text()
     assert word_error_rate(words, text) < 0.2
 
 
 async def test_the_client_writes_subtitles_to_its_output(stack: StackThread, talk: tuple[Path, str]) -> None:
-    code, out, err = await run(stack, "-m", "client", str(talk[0]), "--format", "srt", "--output", "-")
+    code, out, err = await run_python(stack, "-m", "client", str(talk[0]), "--format", "srt", "--output", "-")
     assert code == 0, err
     assert out.startswith("1\n00:00:0")
 
@@ -74,7 +44,7 @@ async def test_the_client_gets_through_a_network_that_cuts_connections(
     assert url.hostname
     assert url.port
     async with cutting_proxy(url.hostname, url.port, cuts=(300_000, 600_000, 3_000, 3_000)) as proxy:
-        code, _, err = await run(stack, "-m", "client", str(path), WHISPER_API_URL=proxy.url)
+        code, _, err = await run_python(stack, "-m", "client", str(path), WHISPER_API_URL=proxy.url)
     assert code == 0, err
     assert err.count("broke off") >= 2
     assert proxy.cut >= 3
@@ -84,7 +54,7 @@ async def test_the_client_gets_through_a_network_that_cuts_connections(
 async def test_the_client_passes_the_servers_refusal_on(stack: StackThread, tmp_path: Path) -> None:
     path = tmp_path / "notes.mp3"
     path.write_text("%PDF-1.7 these are notes, not sound" * 1000)
-    code, _, err = await run(stack, "-m", "client", str(path))
+    code, _, err = await run_python(stack, "-m", "client", str(path))
     assert code == 1
     assert "This is a PDF document" in err
 
@@ -94,7 +64,7 @@ async def test_an_old_client_works_unchanged(
 ) -> None:
     path, words = tmp_path / "old.mp3", talk[1]
     path.write_bytes(talk[0].read_bytes())
-    code, out, err = await run(
+    code, out, err = await run_python(
         stack, "tests/e2e/seed_client.py", str(path), WHISPER_HOTWORDS="Katherine, Lynx"
     )
     assert code == 0, err
@@ -103,5 +73,5 @@ async def test_an_old_client_works_unchanged(
 
 
 async def test_an_old_client_is_told_of_a_wrong_password(stack: StackThread, talk: tuple[Path, str]) -> None:
-    code, _, err = await run(stack, "tests/e2e/seed_client.py", str(talk[0]), WHISPER_PASSWORD="wrong")
+    code, _, err = await run_python(stack, "tests/e2e/seed_client.py", str(talk[0]), WHISPER_PASSWORD="wrong")
     assert (code, err) == (1, "seed client: login failed with 200\n")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from endpoint.automaton import HOMES, OUTSIDE, MAX_EARNED, Automaton, Reward, compiled
+from endpoint.automaton import HOMES, MAX_EARNED, OUTSIDE, Automaton, Reward, compiled
 from endpoint.wordpieces import WordPieces
 from tests.hotword_reader import BONUS, CJK, LATIN, Reader, random_pieces, random_rewards, word
 
