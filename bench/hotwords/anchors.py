@@ -22,15 +22,14 @@ from bench.hotwords.answers import fingerprint
 from bench.hotwords.corpus import Samples
 from bench.hotwords.encodings import Encodings
 from bench.hotwords.lists import Request
+from endpoint.automaton import MAX_EARNED
+from endpoint.steering import MIN_BEAMS
 from services.contracts.inference import SAMPLE_RATE
 
 BATCH = 8
-BIAS_BEAMS = 2
 PROMPT_BEAMS = 1
 FEATURES = (80, 3000)
 """Mel bands and frames of a window."""
-CAPPED_TOKENS = 4
-"""A word's whole bonus is at most that of so many tokens, as in our own method."""
 FIRST_CJK = 0x2E80
 
 Bias = dict[tuple[int, ...], float]
@@ -82,7 +81,7 @@ class SequenceBias:
             task="transcribe",
             return_timestamps=True,
             force_unique_generate_call=True,  # else it looks for more in the same encoding for ever
-            num_beams=BIAS_BEAMS,
+            num_beams=MIN_BEAMS,
             sequence_bias=bias or None,
         )
         return [self._processor.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
@@ -93,7 +92,7 @@ class SequenceBias:
         texts = [text for text, _ in spelled]
         encoded = self._processor.tokenizer(texts, add_special_tokens=False)["input_ids"]
         return {
-            tuple(ids): boost * share * min(len(ids), CAPPED_TOKENS)
+            tuple(ids): min(boost * share * len(ids), MAX_EARNED)
             for ids, (_, share) in zip(encoded, spelled, strict=True)
             if boost
         }

@@ -16,8 +16,8 @@ from testmodel.vocabulary import Language, Word
 
 Samples = NDArray[np.float32]
 
-SPLIT = "test"
-"""Sentences that training and tuning never saw."""
+TEST, TUNING = "test", "dev"
+"""Sentences that training never saw; those of `TEST` are not for choosing settings either."""
 QUIET = ("silence", "noise", "noise", "music", "music")
 QUIET_CLIPS = 50
 QUIET_SECONDS = (2.0, 12.0)
@@ -54,23 +54,25 @@ def rare(language: Language, half: int) -> list[str]:
     return [spelling for _, spelling in language.sets[half::2]]
 
 
-def sentences(language: Language, count: int, seed: int) -> list[Sentence]:
+def sentences(language: Language, split: str, count: int, seed: int) -> list[Sentence]:
     """`count` with one hotword each, every pair in turn, then `count` without; all of them different."""
     chance = random.Random(f"{language.code} {seed}")
     found: dict[str, Sentence] = {}
     while len(found) < 2 * count:
         number = len(found)
         target = number % len(language.sets) if number < count else None
-        sentence = _sentence(language, target, number % 2, chance)
+        sentence = _sentence(language, split, target, number % 2, chance)
         found.setdefault(sentence.text, sentence)
     return list(found.values())
 
 
-def _sentence(language: Language, target: int | None, half: int, chance: random.Random) -> Sentence:
+def _sentence(
+    language: Language, split: str, target: int | None, half: int, chance: random.Random
+) -> Sentence:
     """One whose words with a double are all of the other half, but for `target`, once, where it has one."""
     half = half if target is None else target % 2
     while True:
-        words = language.sentence_of(chance, SPLIT)
+        words = language.sentence_of(chance, split)
         if _listed(words, half) == ([] if target is None else [target]):
             break
     if target is None:
@@ -82,12 +84,12 @@ def _listed(words: Sequence[Word], half: int) -> list[int]:
     return [word for word in words if isinstance(word, int) and word % 2 == half]
 
 
-def clips(language: Language, count: int, seed: int, work: Path) -> list[Clip]:
+def clips(language: Language, split: str, count: int, seed: int, work: Path) -> list[Clip]:
     """The sentences spoken by the model's voices, then the sounds without speech; cached in `work`."""
-    path = work / f"clips-{_fingerprint(language)}-{count}-{seed}.npz"
+    path = work / f"clips-{_fingerprint(language)}-{split}-{count}-{seed}.npz"
     texts = path.with_suffix(".json")
     if not texts.exists():
-        said = sentences(language, count, seed)
+        said = sentences(language, split, count, seed)
         np.savez(path, *_spoken(language, said, seed), *quiet(seed))  # numpy names them arr_0, arr_1, ...
         silent = [Sentence("", "", None, number % 2, QUIET[number % 5]) for number in range(QUIET_CLIPS)]
         texts.write_bytes(msgspec.json.encode([*said, *silent]))

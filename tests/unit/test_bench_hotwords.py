@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from bench.hotwords.corpus import Clip, Sentence, rare, sentences
+from bench.hotwords.corpus import TEST, Clip, Sentence, rare, sentences
 from bench.hotwords.curve import Point, svg
 from bench.hotwords.lists import Request, requests
 from bench.hotwords.scores import Count, count, scores, share, times
@@ -32,7 +32,7 @@ def one(said: str, target: str | None, wrote: str, *words: str, spaced: bool = T
 
 
 def test_only_the_target_of_a_sentence_has_a_double_in_its_list() -> None:
-    for sentence in sentences(ENGLISH, 8, seed=1):
+    for sentence in sentences(ENGLISH, TEST, 8, seed=1):
         listed = [word for word in rare(ENGLISH, sentence.half) if times(word, sentence.text.rstrip("."))]
         assert listed == ([sentence.target] if sentence.target else [])
         commons = {common for common, _ in ENGLISH.sets[sentence.half :: 2]}
@@ -40,8 +40,8 @@ def test_only_the_target_of_a_sentence_has_a_double_in_its_list() -> None:
 
 
 def test_sentences_and_lists_are_the_same_in_every_run() -> None:
-    made = sentences(ENGLISH, 5, seed=3)
-    assert made == sentences(ENGLISH, 5, seed=3)
+    made = sentences(ENGLISH, TEST, 5, seed=3)
+    assert made == sentences(ENGLISH, TEST, 5, seed=3)
     assert len({sentence.text for sentence in made}) == 10
     clips = [Clip(sentence, SILENCE) for sentence in made]
     lists = [[request.words for request in requests(ENGLISH, clips, 20, seed=3)] for _ in range(2)]
@@ -50,7 +50,7 @@ def test_sentences_and_lists_are_the_same_in_every_run() -> None:
 
 @pytest.mark.parametrize("size", [1, 20])
 def test_a_list_has_its_size_and_nothing_that_is_said_but_the_target(size: int) -> None:
-    clips = [Clip(sentence, SILENCE) for sentence in sentences(ENGLISH, 5, seed=4)]
+    clips = [Clip(sentence, SILENCE) for sentence in sentences(ENGLISH, TEST, 5, seed=4)]
     for request in requests(ENGLISH, clips, size, seed=4):
         said = [word for word in request.words if word in request.clip.sentence.text.rstrip(".").split()]
         assert len(set(request.words)) == size
