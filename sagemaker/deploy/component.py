@@ -5,10 +5,9 @@ from typing import Any
 from deploy import plan
 from deploy.arguments import Up
 from deploy.aws import Aws
-from deploy.endpoint import GONE
 from deploy.errors import DeployError, with_remedy
 from deploy.reduction import with_fewest_losses
-from deploy.waiting import Patience, until_settled, when_free
+from deploy.waiting import Patience, settled, when_free
 
 BUSY = {"Creating", "Updating", "Deleting"}
 OPTIONAL = plan.OPTIONAL[:2]
@@ -17,7 +16,7 @@ OPTIONAL = plan.OPTIONAL[:2]
 def ensure(aws: Aws, wanted: Up, model_name: str, patience: Patience) -> None:
     """Have the component run the model. Raises `DeployError` with AWS's reason if it does not."""
     name = plan.component_name(wanted.name)
-    now = settled(aws, name, patience)
+    now = _settled(aws, name, patience)
     if now and now.get("InferenceComponentStatus") == "Failed" and not _copies(now):
         aws.console.say(f"{name} had failed: {now.get('FailureReason', 'no reason given')}")
         delete(aws, name, patience)
@@ -34,7 +33,7 @@ def ensure(aws: Aws, wanted: Up, model_name: str, patience: Patience) -> None:
 
     with_fewest_losses(attempt, OPTIONAL, aws.console)
     if not aws.dry_run:
-        _judge(settled(aws, name, patience), name, model_name)
+        _judge(_settled(aws, name, patience), name, model_name)
         aws.console.say(f"{name} runs {model_name}")
     return None
 
@@ -63,17 +62,16 @@ def _update(aws: Aws, wanted: Up, name: str, specification: dict[str, Any]) -> N
     )
 
 
-def settled(aws: Aws, name: str, patience: Patience) -> dict[str, Any] | None:
+def _settled(aws: Aws, name: str, patience: Patience) -> dict[str, Any] | None:
     """The component once it is not changing, or None where there is none. A dry run does not wait."""
-    found: dict[str, Any] | None = None
-
-    def look() -> str:
-        nonlocal found
-        found = aws.find("sagemaker", "describe_inference_component", InferenceComponentName=name)
-        return str(found["InferenceComponentStatus"]) if found else GONE
-
-    until_settled(name, look, set() if aws.dry_run else BUSY, patience, aws.console)
-    return found
+    return settled(
+        name,
+        lambda: aws.find("sagemaker", "describe_inference_component", InferenceComponentName=name),
+        "InferenceComponentStatus",
+        set() if aws.dry_run else BUSY,
+        patience,
+        aws.console,
+    )
 
 
 def delete(aws: Aws, name: str, patience: Patience) -> None:
@@ -88,7 +86,7 @@ def delete(aws: Aws, name: str, patience: Patience) -> None:
         aws.console,
     )
     if not aws.dry_run:
-        settled(aws, name, patience)
+        _settled(aws, name, patience)
 
 
 def _runs(now: dict[str, Any], specification: dict[str, Any]) -> bool:

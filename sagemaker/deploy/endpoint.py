@@ -8,16 +8,15 @@ from deploy.aws import Aws
 from deploy.console import Console
 from deploy.errors import DeployError, InTransition, RolledBack, with_remedy
 from deploy.reduction import with_fewest_losses
-from deploy.waiting import Patience, until_settled, when_free
+from deploy.waiting import Patience, settled, when_free
 
-GONE = "gone"
 BUSY = {"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"}
 DEPLOYMENT = "DeploymentConfig"
 
 
 def ensure(aws: Aws, wanted: Up, model_name: str, patience: Patience) -> None:
     """Have the endpoint serve what is wanted. Raises `DeployError` with AWS's reason if it does not."""
-    now = settled(aws, wanted.name, patience)
+    now = _settled(aws, wanted.name, patience)
     if now and _fits_no_update(now, wanted):
         raise DeployError(
             f"{wanted.name} was made {'without' if wanted.scale_to_zero else 'with'} --scale-to-zero, which "
@@ -39,7 +38,7 @@ def ensure(aws: Aws, wanted: Up, model_name: str, patience: Patience) -> None:
     lost = with_fewest_losses(attempt, (*plan.OPTIONAL, DEPLOYMENT), aws.console)
     _warn(wanted, lost, aws.console)
     if not aws.dry_run:
-        _judge(settled(aws, wanted.name, patience), wanted.name, config_name)
+        _judge(_settled(aws, wanted.name, patience), wanted.name, config_name)
         aws.console.say(f"{wanted.name} is in service with {config_name}")
 
 
@@ -79,22 +78,21 @@ def _instance_type(aws: Aws, now: dict[str, Any]) -> str | None:
     return config["ProductionVariants"][0].get("InstanceType") if config else None
 
 
-def settled(aws: Aws, name: str, patience: Patience) -> dict[str, Any] | None:
+def _settled(aws: Aws, name: str, patience: Patience) -> dict[str, Any] | None:
     """The endpoint once it is not changing, or None where there is none. A dry run does not wait."""
-    found: dict[str, Any] | None = None
-
-    def look() -> str:
-        nonlocal found
-        found = aws.find("sagemaker", "describe_endpoint", EndpointName=name)
-        return str(found["EndpointStatus"]) if found else GONE
-
-    until_settled(name, look, set() if aws.dry_run else BUSY, patience, aws.console)
-    return found
+    return settled(
+        name,
+        lambda: aws.find("sagemaker", "describe_endpoint", EndpointName=name),
+        "EndpointStatus",
+        set() if aws.dry_run else BUSY,
+        patience,
+        aws.console,
+    )
 
 
 def delete(aws: Aws, name: str, patience: Patience) -> None:
     """Delete the endpoint, if any, and wait until it is gone."""
-    if settled(aws, name, patience) is None:
+    if _settled(aws, name, patience) is None:
         return
     aws.console.say(f"deleting {name}")
     when_free(
@@ -104,7 +102,7 @@ def delete(aws: Aws, name: str, patience: Patience) -> None:
         aws.console,
     )
     if not aws.dry_run:
-        settled(aws, name, patience)
+        _settled(aws, name, patience)
 
 
 def _fits_no_update(now: dict[str, Any], wanted: Up) -> bool:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection
+from typing import Any
 
 import msgspec
 
@@ -16,17 +17,25 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     wait_seconds: float
 
 
-def until_settled(
-    title: str, look: Callable[[], str], busy: Collection[str], patience: Patience, console: Console
-) -> str:
-    """The first state outside `busy`. Raises `DeployError` when patience ends; AWS goes on by itself."""
+def settled(
+    title: str,
+    find: Callable[[], dict[str, Any] | None],
+    field: str,
+    busy: Collection[str],
+    patience: Patience,
+    console: Console,
+) -> dict[str, Any] | None:
+    """What is found once its state in `field` is outside `busy`, or None where there is nothing.
+
+    Raises `DeployError` when patience ends; AWS goes on by itself.
+    """
     started = time.monotonic()
-    while (state := look()) in busy:
+    while (found := find()) and found[field] in busy:
         spent = time.monotonic() - started
-        _check(title, state, spent, patience)
-        console.progress(title, state, spent)
+        _check(title, found[field], spent, patience)
+        console.progress(title, found[field], spent)
         time.sleep(patience.poll_seconds)
-    return state
+    return found
 
 
 def when_free(title: str, act: Callable[[], None], patience: Patience, console: Console) -> None:
