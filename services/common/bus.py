@@ -256,7 +256,9 @@ async def connect(
         if len(quiet_until) > REMEMBERED_SENTENCES:
             quiet_until.clear()
         quiet_until[said] = loop.time() + REPEAT_SECONDS
-        if not bus:
+        if "permissions violation" in said.lower():
+            log.error("nats_forbids", error=said)  # rights and code have parted: somebody must look
+        elif not bus:
             log.info("waiting_for_nats", url=settings.nats_url, error=said)
         else:
             log.info("nats_said", error=said)

@@ -17,12 +17,15 @@ import msgspec
 from aiobotocore.session import get_session
 
 from services.common.errors import Misconfigured
+from services.common.settings import ServiceSettings
+from services.contracts.rights import Role
 from services.dev.moto_server import moto_server
 from services.dev.nats_server import NatsServer, nats_server
 from services.dev.output import Announce
 from services.dev.processes import child, free_port
 from services.dev.sagemaker_runtime import sagemaker_runtime
 from services.dev.supervisor import Program, Supervisor
+from services.provision.authorization import authorization, new_seed, public_key
 
 ROOT = Path(__file__).parents[2]
 BUNDLED_MODEL = ROOT / ".setup/models/whisper-duo"
@@ -64,6 +67,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     password: str
     nats: NatsServer
+    operator: ServiceSettings
+    """How to connect to it with every right; nobody gets in without a key."""
     supervisor: Supervisor
     metrics: Mapping[str, str]
     """Base URL of each process's probes and metrics, by its name."""
@@ -79,7 +84,10 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
     async with contextlib.AsyncExitStack() as stack:
         announce("starting nats-server and Secrets Manager")
         supervisor = Supervisor()
-        nats = await stack.enter_async_context(nats_server(options.data / "nats"))
+        seeds = {role: new_seed() for role in Role}
+        nats = await stack.enter_async_context(
+            nats_server(options.data / "nats", authorization=_authorization(seeds))
+        )
         secrets_url = await stack.enter_async_context(
             moto_server(started=lambda process: supervisor.watch("secrets", process))
         )
@@ -88,17 +96,22 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         supervisor.watch("nats-server", nats.process)
         environ = _environ(options, nats.url, secrets_url)
         await _store_credentials(secrets_url, {options.username: password, **options.more_users})
-        await provision(environ)
+        await provision({**environ, **_login(seeds, "provision")})
         container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
         environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = runtime_url
         metrics: dict[str, str] = {}
         for name in ("auth", "chunker", "transcriber"):
-            metrics |= await _start_service(supervisor, name, options, environ)
+            metrics |= await _start_service(supervisor, name, options, {**environ, **_login(seeds, name)})
         notice = ""
         if container_url is not None:
             announce(f"loading the model {options.model}")
             notice = NOTICE if await _model_is_bundled(container_url, supervisor) else ""
-        gateway = {**environ, "PORT": str(options.port), "NOTICE": notice}
+        gateway = {
+            **environ,
+            **_login(seeds, "gateway"),
+            "PORT": str(options.port),
+            "NOTICE": notice,
+        }
         metrics |= await _start_service(supervisor, "gateway", options, gateway)
         for base in metrics.values():
             await _until_ready(f"{base}/readyz", supervisor, START_SECONDS)
@@ -107,10 +120,20 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
             username=options.username,
             password=password,
             nats=nats,
+            operator=ServiceSettings(nats_url=nats.url, nats_nkey_seed=seeds[Role.OPERATOR]),
             supervisor=supervisor,
             metrics=metrics,
             notice=notice,
         )
+
+
+def _authorization(seeds: Mapping[Role, str]) -> bytes:
+    """Each service has its own rights here, too, so that what is missing in them shows early."""
+    return msgspec.json.encode(authorization({role: public_key(seed) for role, seed in seeds.items()}))
+
+
+def _login(seeds: Mapping[Role, str], service: str) -> dict[str, str]:
+    return {"NATS_NKEY_SEED": seeds[Role(service)]}
 
 
 def _stored_password(data: Path) -> str:

@@ -31,12 +31,16 @@ def binary() -> str:
 class NatsServer:
     """One server whose port and store outlive kill and restart."""
 
-    def __init__(self, store: Path, port: int | None = None, *, max_store: str = "200GB") -> None:
+    def __init__(
+        self, store: Path, port: int | None = None, *, max_store: str = "200GB", authorization: bytes = b""
+    ) -> None:
+        """`authorization` is the block of that name as JSON; without one everybody may do everything."""
         self.port = port or free_port()
         self.url = f"nats://127.0.0.1:{self.port}"
         self.monitor = free_port()
         self._store = store
         self._max_store = max_store
+        self._authorization = authorization
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -46,7 +50,9 @@ class NatsServer:
         config.write_text(
             f'server_name: local\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
             f'jetstream {{ store_dir: "{self._store}", max_file_store: {self._max_store}, max_mem: 256MB }}\n'
+            'include "authorization.conf"\n'
         )
+        (self._store / "authorization.conf").write_bytes(self._authorization)
         with (self._store / "nats.log").open("ab") as output, (self._store / "lock").open("ab") as lock:
             self._claim(lock)
             self.process = await asyncio.create_subprocess_exec(
@@ -99,9 +105,11 @@ class NatsServer:
 
 
 @contextlib.asynccontextmanager
-async def nats_server(store: Path, port: int | None = None) -> AsyncIterator[NatsServer]:
+async def nats_server(
+    store: Path, port: int | None = None, *, authorization: bytes = b""
+) -> AsyncIterator[NatsServer]:
     """A running server that ends with the context; its data stays in `store`."""
-    server = NatsServer(store, port)
+    server = NatsServer(store, port, authorization=authorization)
     await server.start()
     try:
         yield server

@@ -1,0 +1,147 @@
+"""What each service may do at NATS, as data derived from the topology: nothing that it does not need.
+
+A right to read a stream is a right to all of it: requests name the message in their body, where NATS does
+not look. The same holds for purging.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from services.contracts import topology
+from services.contracts.messages import Lane
+from services.contracts.topology import CHUNKERS, CONSUMERS, TRANSCRIBER, ConsumerSpec, Stream
+
+API = "$JS.API"
+ANSWER_SECONDS = 30
+"""How long after a request its receiver may answer it."""
+
+
+class Role(StrEnum):
+    """Who connects to NATS; a service's connection carries this name, and its inbox too."""
+
+    AUTH = "auth"
+    GATEWAY = "gateway"
+    CHUNKER = "chunker"
+    TRANSCRIBER = "transcriber"
+    PROVISION = "provision"
+    OPERATOR = "operator"
+    """A person with the nats command line, who may do everything. Not needed to run."""
+
+
+class Rights(msgspec.Struct, frozen=True, kw_only=True):
+    """Subjects that a role may publish to and subscribe to."""
+
+    publish: tuple[str, ...]
+    subscribe: tuple[str, ...]
+    answers: bool = False
+    """Whether it may answer each request that it receives once."""
+
+
+def rights() -> dict[Role, Rights]:
+    """The rights of every role."""
+    return {
+        Role.AUTH: Rights(
+            publish=(topology.revoked_session("*"), *_read(Stream.TOKENS), *_purge(Stream.TOKENS)),
+            subscribe=(inbox(Role.AUTH), topology.AUTH_REQUESTS),
+            answers=True,
+        ),
+        Role.GATEWAY: Rights(
+            publish=(
+                topology.AUTH_REQUESTS,
+                topology.part("*"),
+                *(topology.control(lane, "*", "*") for lane in Lane),
+                topology.job_record("*", "*"),
+                topology.hotword_list("*", "*"),
+                *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS),
+                *_list(Stream.UP, Stream.TOKENS),
+                *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB),
+            ),
+            subscribe=(
+                inbox(Role.GATEWAY),
+                topology.live_results(),
+                topology.live_job(),
+                topology.live_revoked_sessions(),
+            ),
+        ),
+        Role.CHUNKER: Rights(
+            publish=(
+                topology.part("*"),
+                topology.job_record("*", "*"),
+                *(topology.chunk(lane, "*") for lane in Lane),
+                topology.cut("*"),
+                topology.end("*"),
+                *_read(Stream.UP, Stream.RES, Stream.JOB),
+                *_purge(Stream.UP, Stream.CHUNK, Stream.RES),
+                *(subject for consumer in CHUNKERS.values() for subject in _consume(consumer)),
+            ),
+            subscribe=(
+                inbox(Role.CHUNKER),
+                topology.live_parts("*"),
+                topology.live_results(),
+                topology.live_job(),
+            ),
+        ),
+        Role.TRANSCRIBER: Rights(
+            publish=(
+                topology.text("*"),
+                topology.gap("*"),
+                *_read(Stream.RES, Stream.JOB),
+                *_purge(Stream.RES),
+                *_consume(TRANSCRIBER),
+            ),
+            subscribe=(inbox(Role.TRANSCRIBER),),
+        ),
+        Role.PROVISION: Rights(
+            publish=(
+                *(
+                    f"{API}.STREAM.{verb}.{stream}"
+                    for stream in Stream
+                    for verb in ("CREATE", "UPDATE", "INFO")
+                ),
+                *(
+                    f"{API}.CONSUMER.{verb}.{consumer.stream}.{consumer.name}"
+                    for consumer in CONSUMERS
+                    for verb in ("DURABLE.CREATE", "INFO")
+                ),
+            ),
+            subscribe=(inbox(Role.PROVISION),),
+        ),
+        Role.OPERATOR: Rights(publish=(">",), subscribe=(">",)),
+    }
+
+
+def inbox(role: Role) -> str:
+    """Where answers to this role arrive; nobody else may listen there."""
+    return f"_INBOX.{role}.>"
+
+
+def _read(*streams: Stream) -> tuple[str, ...]:
+    """Single messages, from any replica or from the leader."""
+    return tuple(
+        subject
+        for stream in streams
+        for subject in (
+            f"{API}.DIRECT.GET.{stream}",
+            f"{API}.DIRECT.GET.{stream}.>",
+            f"{API}.STREAM.MSG.GET.{stream}",
+        )
+    )
+
+
+def _list(*streams: Stream) -> tuple[str, ...]:
+    """A stream's subjects, and how full it is."""
+    return tuple(f"{API}.STREAM.INFO.{stream}" for stream in streams)
+
+
+def _purge(*streams: Stream) -> tuple[str, ...]:
+    return tuple(f"{API}.STREAM.PURGE.{stream}" for stream in streams)
+
+
+def _consume(consumer: ConsumerSpec) -> tuple[str, ...]:
+    """Take messages from a queue, settle them, and see how many wait."""
+    return (
+        f"{API}.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}",
+        f"{API}.CONSUMER.INFO.{consumer.stream}.{consumer.name}",
+        f"$JS.ACK.{consumer.stream}.{consumer.name}.>",
+    )
