@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint clean bench
+.PHONY: help setup setup-test run test lint clean bench chaos
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench-%: setup-test ## Run one benchmark: upload, chunker, cuts, pipeline, endpo
 	@$(PYTHON) -m bench.$*
 	@$(PYTHON) -m bench.report
 
+chaos: setup-test ## Kill processes at random, seed after seed (SEEDS=1-10), and write tests/chaos/RESULTS.md
+	@$(PYTHON) -m tests.chaos.matrix --seeds "$(or $(SEEDS),1-10)" --model
+
 clean: ## Remove what set-up and runs have made
-	rm -rf .venv .setup .local .mypy_cache .ruff_cache .pytest_cache bench/work *.egg-info
+	rm -rf .venv .setup .local .mypy_cache .ruff_cache .pytest_cache bench/work tests/chaos/work *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ import contextlib
 import os
 import secrets
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -64,6 +64,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """A running stack."""
 
     url: str
+    urls: tuple[str, ...]
+    """Of every gateway, the first included."""
     username: str
     password: str
     nats: NatsServer
@@ -101,22 +103,21 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = runtime_url
         metrics: dict[str, str] = {}
         for name in ("auth", "chunker", "transcriber"):
-            metrics |= await _start_service(supervisor, name, options, {**environ, **_login(seeds, name)})
+            logged_in = {**environ, **_login(seeds, name)}
+            metrics |= await _start_service(supervisor, name, [logged_in] * options.replicas.get(name, 1))
         notice = ""
         if container_url is not None:
             announce(f"loading the model {options.model}")
             notice = NOTICE if await _model_is_bundled(container_url, supervisor) else ""
-        gateway = {
-            **environ,
-            **_login(seeds, "gateway"),
-            "PORT": str(options.port),
-            "NOTICE": notice,
-        }
-        metrics |= await _start_service(supervisor, "gateway", options, gateway)
+        ports = [options.port, *(free_port() for _ in range(1, options.replicas.get("gateway", 1)))]
+        gateway = {**environ, **_login(seeds, "gateway"), "NOTICE": notice}
+        gateways = [{**gateway, "PORT": str(port)} for port in ports]
+        metrics |= await _start_service(supervisor, "gateway", gateways)
         for base in metrics.values():
             await _until_ready(f"{base}/readyz", supervisor, START_SECONDS)
         yield Stack(
             url=f"http://127.0.0.1:{options.port}",
+            urls=tuple(f"http://127.0.0.1:{port}" for port in ports),
             username=options.username,
             password=password,
             nats=nats,
@@ -215,13 +216,12 @@ async def _endpoint(
 
 
 async def _start_service(
-    supervisor: Supervisor, name: str, options: StackOptions, environ: Mapping[str, str]
+    supervisor: Supervisor, name: str, environs: Sequence[Mapping[str, str]]
 ) -> dict[str, str]:
-    """Start a service's processes; their metrics URLs by process name."""
+    """Start a process of a service in each of these environments; their metrics URLs by process name."""
     urls = {}
-    count = options.replicas.get(name, 1)
-    for number in range(1, count + 1):
-        label = name if count == 1 else f"{name}-{number}"
+    for number, environ in enumerate(environs, start=1):
+        label = name if len(environs) == 1 else f"{name}-{number}"
         port = free_port()
         await supervisor.start(
             Program(

@@ -37,7 +37,7 @@ class Supervisor:
         self._programs: dict[str, Program] = {}
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
-        self._watchers: list[asyncio.Task[None]] = []
+        self._watchers: dict[str, asyncio.Task[None]] = {}
         self._died: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     @contextlib.asynccontextmanager
@@ -66,13 +66,21 @@ class Supervisor:
 
     def watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         """Notice the end of a process that somebody else started, and will stop after us."""
-        self._watchers.append(asyncio.create_task(self._ended(name, process)))
+        self._watchers[name] = asyncio.create_task(self._ended(name, process))
+
+    def forget(self, name: str) -> None:
+        """Somebody is about to end a watched process on purpose."""
+        self._watchers.pop(name).cancel()
 
     async def kill(self, name: str) -> None:
         """kill -9, as a crash would; `revive` starts it again."""
-        process = self._processes.pop(name)
+        process = self.release(name)
         process.send_signal(signal.SIGKILL)
         await process.wait()
+
+    def release(self, name: str) -> asyncio.subprocess.Process:
+        """Leave a program's process to the caller, who ends it; `revive` starts another."""
+        return self._processes.pop(name)
 
     async def revive(self, name: str) -> None:
         """Start a killed program again."""
@@ -114,9 +122,9 @@ class Supervisor:
             self._died.set_result(f"{name} ended with exit code {code}")
 
     async def _stop_all(self) -> None:
-        for watcher in self._watchers:
+        for watcher in self._watchers.values():
             watcher.cancel()
         processes = list(self._processes.values())
         self._processes.clear()
         await asyncio.gather(*(stop(process) for process in processes))
-        await asyncio.gather(*self._readers.values(), *self._watchers, return_exceptions=True)
+        await asyncio.gather(*self._readers.values(), *self._watchers.values(), return_exceptions=True)

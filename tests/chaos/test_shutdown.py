@@ -1,0 +1,70 @@
+"""SIGTERM to every process under load: work is finished or handed over, and no client sees an error."""
+
+import asyncio
+import itertools
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from client.errors import Unavailable
+from services.dev.processes import free_port
+from services.dev.stand_in_endpoint import StandIn, stand_in
+from tests.chaos.cast import BROKER, Cast, Casting, cast, kind
+from tests.chaos.matrix import Scale, corpus_of, leaked, left_over, performed
+
+DRAIN_SECONDS = 10.0
+GRACE_SECONDS = 30.0
+"""What Kubernetes gives by default."""
+SCALE = Scale(
+    jobs=10,
+    longest_seconds=120.0,
+    spread_seconds=15.0,
+    casting=Casting(
+        replicas={"auth": 2, "gateway": 2, "chunker": 2, "transcriber": 2},
+        environ={"DRAIN_SECONDS": str(DRAIN_SECONDS)},
+    ),
+)
+
+
+@pytest.mark.timeout(300)
+async def test_a_rolling_restart_is_seen_by_nobody(tmp_path: Path) -> None:
+    files = corpus_of(SCALE, tmp_path / "corpus")
+    endpoint = StandIn(seconds=2.0, capacity=2)
+    async with (
+        stand_in(endpoint, free_port()) as url,
+        cast(tmp_path / "run", SCALE.casting, runtime_url=url) as running,
+    ):
+        restarting = asyncio.create_task(_restarted(running))
+        outcome = await performed(running, SCALE, files, seed=1, until=restarting)
+        assert set(restarting.result().values()) == {0}
+        assert outcome.violations == []
+        assert len(outcome.transcripts) == SCALE.jobs
+        assert sum(reader.reconnects for _, reader in outcome.readers) > 0, "nobody was interrupted"
+        assert outcome.begun_anew == set()
+        assert [trouble for trouble in outcome.troubles if not _found_nobody(trouble)] == []
+        chunks = sum(event.name == "text" for events in outcome.stored.values() for event in events)
+        assert endpoint.calls == chunks, "a chunk that was in somebody's hand was sent again"
+        assert await left_over(running, outcome) == []
+        assert await leaked(running) == []
+
+
+async def _restarted(running: Cast) -> dict[str, int]:
+    """Replace every process, one of a kind after the other and all kinds at the same time; exit codes."""
+    codes: dict[str, int] = {}
+
+    async def rolled(names: list[str]) -> None:
+        for name in names:
+            codes[name] = await running.replace(name, GRACE_SECONDS)
+            await running.ready()
+
+    async with asyncio.TaskGroup() as group:
+        for _, names in itertools.groupby(running.names(), key=kind):
+            group.create_task(rolled(list(names)))
+    del codes[BROKER]  # nats-server answers SIGTERM with an orderly end and exit code 1
+    return codes
+
+
+def _found_nobody(trouble: Unavailable) -> bool:
+    """Whether a connection could not be made, so that nothing was lost."""
+    return isinstance(trouble.__cause__, aiohttp.ClientConnectorError)
