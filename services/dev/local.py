@@ -20,7 +20,7 @@ from services.common.errors import Misconfigured
 from services.common.settings import ServiceSettings
 from services.contracts.rights import Role
 from services.dev.moto_server import moto_server
-from services.dev.nats_server import NatsServer, nats_server
+from services.dev.nats_server import NatsServer, nats_servers
 from services.dev.output import Announce
 from services.dev.processes import child, free_port
 from services.dev.sagemaker_runtime import sagemaker_runtime
@@ -54,6 +54,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     model: str = str(BUNDLED_MODEL)
     replicas: Mapping[str, int] = {}
     """Processes of a service, by its name, where more than one."""
+    brokers: int = 1
+    """Servers of NATS, each of which holds a copy of everything."""
     environ: Mapping[str, str] = {}
     """Settings handed to every process."""
     runtime_url: str | None = None
@@ -69,6 +71,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     password: str
     nats: NatsServer
+    brokers: tuple[NatsServer, ...]
+    """All servers of the cluster, `nats` the first of them."""
     operator: ServiceSettings
     """How to connect to it with every right; nobody gets in without a key."""
     supervisor: Supervisor
@@ -87,16 +91,18 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         announce("starting nats-server and Secrets Manager")
         supervisor = Supervisor()
         seeds = {role: new_seed() for role in Role}
-        nats = await stack.enter_async_context(
-            nats_server(options.data / "nats", authorization=_authorization(seeds))
+        brokers = await stack.enter_async_context(
+            nats_servers(options.data / "nats", options.brokers, authorization=_authorization(seeds))
         )
+        nats_url = ",".join(server.url for server in brokers)
         secrets_url = await stack.enter_async_context(
             moto_server(started=lambda process: supervisor.watch("secrets", process))
         )
         await stack.enter_async_context(supervisor.running())
-        assert nats.process is not None  # noqa: S101  # it runs
-        supervisor.watch("nats-server", nats.process)
-        environ = _environ(options, nats.url, secrets_url)
+        for server in brokers:
+            assert server.process is not None  # noqa: S101  # it runs
+            supervisor.watch(server.name, server.process)
+        environ = _environ(options, nats_url, secrets_url)
         await _store_credentials(secrets_url, {options.username: password, **options.more_users})
         await provision({**environ, **_login(seeds, "provision")})
         container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
@@ -120,8 +126,9 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
             urls=tuple(f"http://127.0.0.1:{port}" for port in ports),
             username=options.username,
             password=password,
-            nats=nats,
-            operator=ServiceSettings(nats_url=nats.url, nats_nkey_seed=seeds[Role.OPERATOR]),
+            nats=brokers[0],
+            brokers=tuple(brokers),
+            operator=ServiceSettings(nats_url=nats_url, nats_nkey_seed=seeds[Role.OPERATOR]),
             supervisor=supervisor,
             metrics=metrics,
             notice=notice,
@@ -154,6 +161,7 @@ def _environ(options: StackOptions, nats_url: str, secrets_url: str) -> dict[str
         "PYTHONUNBUFFERED": "1",
         "HOST": "127.0.0.1",
         "NATS_URL": nats_url,
+        "STREAM_REPLICAS": str(options.brokers),
         "SECRET_NAME": SECRET_NAME,
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": secrets_url,

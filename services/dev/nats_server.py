@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import IO
 
 import aiohttp
+import msgspec
 
 from services.common.errors import Misconfigured
 from services.dev.processes import free_port, stop
 
-START_SECONDS = 15.0
+START_SECONDS = 30.0
+"""One that knows its streams is there within a second; in a cluster it catches up first."""
 SET_UP = Path(__file__).parents[2] / ".setup" / "nats-server"
 
 
@@ -28,11 +30,31 @@ def binary() -> str:
     return found
 
 
+class Member(msgspec.Struct, frozen=True, kw_only=True):
+    """A server's place in a cluster."""
+
+    number: int
+    route_ports: tuple[int, ...]
+    """Where each server listens to the others."""
+
+    def config(self) -> str:
+        """The block that makes the server a member."""
+        routes = ", ".join(f'"nats://127.0.0.1:{port}"' for port in self.route_ports)
+        listen = f"127.0.0.1:{self.route_ports[self.number]}"
+        return f'cluster {{ name: local, listen: "{listen}", routes: [{routes}] }}\n'
+
+
 class NatsServer:
     """One server whose port and store outlive kill and restart."""
 
     def __init__(
-        self, store: Path, port: int | None = None, *, max_store: str = "200GB", authorization: bytes = b""
+        self,
+        store: Path,
+        port: int | None = None,
+        *,
+        max_store: str = "200GB",
+        authorization: bytes = b"",
+        member: Member | None = None,
     ) -> None:
         """`authorization` is the block of that name as JSON; without one everybody may do everything."""
         self.port = port or free_port()
@@ -41,6 +63,8 @@ class NatsServer:
         self._store = store
         self._max_store = max_store
         self._authorization = authorization
+        self._member = member
+        self.name = "nats-server" if member is None else f"nats-server-{member.number + 1}"
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -48,9 +72,9 @@ class NatsServer:
         self._store.mkdir(parents=True, exist_ok=True)
         config = self._store / "nats.conf"
         config.write_text(
-            f'server_name: local\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
+            f'server_name: {self.name}\nlisten: "127.0.0.1:{self.port}"\nhttp: "127.0.0.1:{self.monitor}"\n'
             f'jetstream {{ store_dir: "{self._store}", max_file_store: {self._max_store}, max_mem: 256MB }}\n'
-            'include "authorization.conf"\n'
+            'include "authorization.conf"\n' + (self._member.config() if self._member else "")
         )
         (self._store / "authorization.conf").write_bytes(self._authorization)
         with (self._store / "nats.log").open("ab") as output, (self._store / "lock").open("ab") as lock:
@@ -115,3 +139,25 @@ async def nats_server(
         yield server
     finally:
         await asyncio.shield(server.stop())
+
+
+@contextlib.asynccontextmanager
+async def nats_servers(
+    store: Path, count: int, *, authorization: bytes = b""
+) -> AsyncIterator[list[NatsServer]]:
+    """One running server, or a cluster of several, that end with the context."""
+    ports = tuple(free_port() for _ in range(count))
+    members = [Member(number=number, route_ports=ports) for number in range(count)]
+    servers = (
+        [
+            NatsServer(store / str(member.number), authorization=authorization, member=member)
+            for member in members
+        ]
+        if count > 1
+        else [NatsServer(store, authorization=authorization)]
+    )
+    try:
+        await asyncio.gather(*(server.start() for server in servers))
+        yield servers
+    finally:
+        await asyncio.shield(asyncio.gather(*(server.stop() for server in servers)))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+import psutil
 
 from services.dev.local import BUNDLED_MODEL, Stack, StackOptions, local_stack
 from services.dev.processes import free_port
@@ -44,6 +45,7 @@ class Casting(msgspec.Struct, frozen=True, kw_only=True):
     replicas: Mapping[str, int] = msgspec.field(default_factory=lambda: dict(REPLICAS))
     endpoint_seconds: float = 1.0
     endpoint_capacity: int = 4
+    brokers: int = 1
     model: bool = False
     """The real model's container in place of the stand-in."""
     environ: Mapping[str, str] = {}
@@ -59,20 +61,19 @@ class Cast:
         """Where its processes put their temporary files."""
         self.kills: Counter[str] = Counter()
         """By kind of process."""
+        self._brokers = {server.name: server for server in stack.brokers}
         self._revivals: dict[str, asyncio.Task[None]] = {}
 
     def names(self) -> tuple[str, ...]:
         """Every process that may be killed, up or not."""
-        return (BROKER, *sorted({*self.stack.supervisor.names(), *self._revivals} - {BROKER}))
+        services = {*self.stack.supervisor.names(), *self._revivals} - self._brokers.keys()
+        return (*self._brokers, *sorted(services))
 
     def pids(self) -> dict[str, int]:
         """Process ids of what is up, by name."""
-        broker = self.stack.nats.process
-        assert broker is not None
-        return {
-            **{name: self.stack.supervisor.pid(name) for name in self.stack.supervisor.names()},
-            BROKER: broker.pid,
-        }
+        supervisor = self.stack.supervisor
+        brokers = {name: server.process.pid for name, server in self._brokers.items() if server.process}
+        return {**{name: supervisor.pid(name) for name in supervisor.names()}, **brokers}
 
     async def kill(self, name: str, down_seconds: float) -> None:
         """kill -9; it comes back after `down_seconds`, by itself."""
@@ -81,11 +82,24 @@ class Cast:
         self.kills[kind(name)] += 1
         self._revivals[name] = asyncio.create_task(self._revived(name, down_seconds))
 
+    async def kill_brokers(self, down_seconds: float) -> None:
+        """kill -9 for all servers of NATS at the same moment."""
+        for name in self._brokers:
+            await self.up(name)
+        await asyncio.gather(*(self.kill(name, down_seconds) for name in self._brokers))
+
+    async def freeze(self, name: str, seconds: float) -> None:
+        """SIGSTOP: it answers nobody for so long, and its connections stay."""
+        await self.up(name)
+        process = psutil.Process(self.pids()[name])
+        process.suspend()
+        self._revivals[name] = asyncio.create_task(_thawed(process, seconds))
+
     async def replace(self, name: str, grace_seconds: float) -> int:
         """SIGTERM, wait for the end, start another; the exit code. Raises `TimeoutError` after the grace."""
-        if name == BROKER:
-            self.stack.supervisor.forget(BROKER)
-            process = self.stack.nats.process
+        if name in self._brokers:
+            self.stack.supervisor.forget(name)
+            process = self._brokers[name].process
         else:
             process = self.stack.supervisor.release(name)
         assert process is not None
@@ -113,24 +127,31 @@ class Cast:
     async def close(self) -> None:
         """Revive nobody any more."""
         for revival in self._revivals.values():
-            revival.cancel()
+            revival.cancel()  # one that was frozen is thawed by that
         await asyncio.gather(*self._revivals.values(), return_exceptions=True)
 
     async def _ended(self, name: str) -> None:
-        if name == BROKER:
-            self.stack.supervisor.forget(BROKER)
-            await self.stack.nats.kill()
+        if name in self._brokers:
+            self.stack.supervisor.forget(name)
+            await self._brokers[name].kill()
         else:
             await self.stack.supervisor.kill(name)
 
     async def _revived(self, name: str, down_seconds: float) -> None:
         await asyncio.sleep(down_seconds)
-        if name == BROKER:
-            await self.stack.nats.start()
-            assert self.stack.nats.process is not None
-            self.stack.supervisor.watch(BROKER, self.stack.nats.process)
+        if (server := self._brokers.get(name)) is not None:
+            await server.start()
+            assert server.process is not None
+            self.stack.supervisor.watch(name, server.process)
         else:
             await self.stack.supervisor.revive(name)
+
+
+async def _thawed(process: psutil.Process, seconds: float) -> None:
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        process.resume()
 
 
 def kind(name: str) -> str:
@@ -164,6 +185,7 @@ async def cast(folder: Path, casting: Casting, *, runtime_url: str | None = None
         password=password,
         more_users=dict(more_users),
         replicas=casting.replicas,
+        brokers=casting.brokers,
         environ=environ,
         model=str(BUNDLED_MODEL),
         runtime_url=None if casting.model else runtime_url or f"http://127.0.0.1:{port}",

@@ -27,7 +27,7 @@ from tests.chaos import checks, corpus, table
 from tests.chaos.cast import JANITOR_SECONDS, MARK, USERS, Cast, Casting, cast
 from tests.chaos.clients import Client, Reader, Submitter, replayed, submissions, transcript
 from tests.chaos.corpus import Recording
-from tests.chaos.killer import schedule, strike
+from tests.chaos.killer import cluster_blows, schedule, strike
 from tests.chaos.table import Row
 
 WORK = Path(__file__).parent / "work"
@@ -60,6 +60,10 @@ class Scale(msgspec.Struct, frozen=True, kw_only=True):
 FULL = Scale()
 MODEL = Scale(jobs=12, longest_seconds=60.0, casting=Casting(model=True))
 """With the real model, which needs a processor for what the stand-in only waits for."""
+
+
+CLUSTER = Scale(jobs=20, longest_seconds=600.0, casting=Casting(brokers=3))
+"""On three servers of NATS, which share this machine's disk and cores."""
 
 
 class Corpus(msgspec.Struct, frozen=True):
@@ -106,7 +110,11 @@ async def storm(
     """One run with kills, and all that is checked after it."""
     started = time.monotonic()
     async with cast(folder, scale.casting) as running:
-        blows = schedule(seed, running.names(), scale.kills, scale.kill_seconds)
+        names = running.names()
+        blows = schedule(seed, names, scale.kills, scale.kill_seconds)
+        if scale.casting.brokers > 1:
+            blows += cluster_blows(seed, names[: scale.casting.brokers], scale.kill_seconds)
+            blows = tuple(sorted(blows, key=lambda blow: blow.at))
         killing = asyncio.create_task(strike(running, blows, say))
         try:
             outcome = await performed(running, scale, files, seed, until=killing)
@@ -251,10 +259,12 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=FULL.kills)
     parser.add_argument("--longest", type=float, default=FULL.longest_seconds, help="seconds")
     parser.add_argument("--model", action="store_true", help="one more run, with the real model")
+    parser.add_argument("--cluster", action="store_true", help="one more run, on three servers of NATS")
     asked = parser.parse_args()
     scale = msgspec.structs.replace(FULL, jobs=asked.jobs, kills=asked.kills, longest_seconds=asked.longest)
     rows = [*_rows(scale, {str(seed): seed for seed in numbers(asked.seeds)})]
     rows += _rows(MODEL, {"model": 1} if asked.model else {})
+    rows += _rows(CLUSTER, {"cluster": 1} if asked.cluster else {})
     print(table.publish(WORK))
     sys.exit(any(row.violations for row in rows))
 
