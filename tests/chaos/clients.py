@@ -172,7 +172,6 @@ class Reader:
         """Read until the end; that of an upload that broke off is not it, as the upload begins anew."""
         job = await self._client.find(self._key)
         while not self._over():
-            self.connections += 1
             try:
                 await self._read(job)
             except Unavailable as error:
@@ -180,13 +179,16 @@ class Reader:
             if not self._over():
                 await asyncio.sleep(PAUSE_SECONDS)
 
+    def _opened(self) -> None:
+        self.connections += 1
+
     def _over(self) -> bool:
         return bool(self.seen) and is_last(self.seen[-1])
 
     async def _read(self, job: str) -> None:
         left = self._leaves_after
         after = self.seen[-1].id if self.seen else None
-        async with contextlib.aclosing(events(self._client.session, job, after)) as stream:
+        async with contextlib.aclosing(events(self._client.session, job, after, self._opened)) as stream:
             async for event in stream:
                 self.seen.append(event)
                 left = None if left is None else left - 1
@@ -199,11 +201,14 @@ def is_last(event: Event) -> bool:
     return event.name == "end" and event.data["status"] != "interrupted"
 
 
-async def events(session: Session, job: str, after: int | None) -> AsyncGenerator[Event, None]:
-    """Stored events after the one with this id, until the stream closes or breaks."""
+async def events(
+    session: Session, job: str, after: int | None, opened: Callable[[], None] = lambda: None
+) -> AsyncGenerator[Event, None]:
+    """Stored events after the one with this id, until the stream closes or breaks; says when it is open."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     path = f"/v1/jobs/{job}/events"
     async with session.request("GET", path, headers=headers, timeout=STREAM) as answer:
+        opened()
         async for event in parsed(answer.content):
             if event.id is not None:
                 yield event

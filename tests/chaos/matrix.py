@@ -246,7 +246,7 @@ async def leaked(running: Cast) -> list[str]:
 async def _settled(look: Callable[[], Awaitable[list[str]]], *, seconds: float) -> list[str]:
     """What `look` still finds after a while; nothing as soon as it finds nothing."""
     until = time.monotonic() + seconds
-    while (found := await look()) and time.monotonic() < until:  # noqa: ASYNC110  # no event to await
+    while (found := await look()) and time.monotonic() < until:  # no event to await
         await asyncio.sleep(0.5)
     return found
 

@@ -28,7 +28,15 @@ stored; and the streams, the processes and the temporary folders are searched fo
 - wrong: everything that was not as it must be, those of the columns before included.
 
 In the rows with a number the endpoint is a stand-in whose text is a digest of the samples it was sent; in
-those with "model" it is the real container with the bundled model."""
+those with "model" it is the real container with the bundled model. "cluster" ran on three servers of NATS,
+all of which also died at once, and one of which was frozen for 20 s (SIGSTOP)."""
+
+GAPS_ABOUT = """\
+## Three servers of NATS
+
+`python -m tests.chaos.gaps`: every stream has three copies; a message is stored every 20 ms by the gateway's
+means and handled by the transcriber's. The longest pause of each around a fault, three times each; `lost` are
+messages that were acknowledged to the publisher and never handled, `repeated` came a second time."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +60,17 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     """Day of the run: 2026-01-31."""
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """What one fault of a cluster of three cost (seconds, messages from the beginning on)."""
+
+    fault: str
+    publish_seconds: float
+    consume_seconds: float
+    stored: int
+    lost: int
+    repeated: int
+
+
 def keep(row: Row, work: Path) -> None:
     """Remember a row beside those of other seeds."""
     dated = msgspec.structs.replace(row, date=datetime.now(UTC).date().isoformat())
@@ -59,13 +78,13 @@ def keep(row: Row, work: Path) -> None:
 
 
 def publish(work: Path) -> str:
-    """Write RESULTS.md from all rows that are remembered; its table."""
+    """Write RESULTS.md from all that is remembered; its tables."""
     rows = [msgspec.json.decode(path.read_bytes(), type=Row) for path in work.glob("row-*.json")]
     rows.sort(key=lambda row: (not row.label.isdigit(), len(row.label), row.label))
-    table = "\n".join(_lines(rows))
+    tables = "\n".join([*_lines(rows), *_gap_lines(work / "gaps.json")])
     dates = " and ".join(sorted({row.date for row in rows}))
-    PAGE.write_text(f"{ABOUT}\n\n{table}\n\n{dates}, {machine()}.\n")
-    return table
+    PAGE.write_text(f"{ABOUT}\n\n{tables}\n\n{dates}, {machine()}.\n")
+    return tables
 
 
 def _lines(rows: Sequence[Row]) -> list[str]:
@@ -81,3 +100,14 @@ def _cells(row: Row) -> list[str]:
     read = [row.readers, row.reconnects, row.sent_again]
     found = [row.leftovers, row.leaks, len(row.violations), f"{row.seconds / 60:.1f}"]
     return [row.label, *map(str, [*killed, sum(killed), *jobs, *read, *found])]
+
+
+def _gap_lines(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    cells = [["fault", "nothing stored (s)", "nothing handled (s)", "stored so far", "lost", "repeated"]]
+    cells += [["---"] * len(cells[0])]
+    for gap in msgspec.json.decode(path.read_bytes(), type=list[Gap]):
+        pauses = [f"{gap.publish_seconds:.1f}", f"{gap.consume_seconds:.1f}"]
+        cells.append([gap.fault, *pauses, *map(str, [gap.stored, gap.lost, gap.repeated])])
+    return ["", *GAPS_ABOUT.splitlines(), "", *(f"| {' | '.join(one)} |" for one in cells)]
