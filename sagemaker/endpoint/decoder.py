@@ -6,17 +6,24 @@ hypotheses of a window look at one copy of its sound: a second beam costs little
 Equal to `WhisperForConditionalGeneration.forward` up to rounding; tests compare the two.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn import LayerNorm, Linear
+from torch.nn.functional import embedding, layer_norm, linear, scaled_dot_product_attention
 from transformers import WhisperForConditionalGeneration
 
 BUCKET = 64
 """Positions by which the memory grows: a step that only writes into it copies nothing."""
+
+FEW = 8
+"""Rows below which the product with the vocabulary is a third faster on a CPU with its weights transposed."""
+
+Apply = Callable[[Tensor], Tensor]
 
 Sound = list[tuple[Tensor, Tensor]]
 """Keys and values of the encoded windows for each layer: (rows, heads, 1500, width of a head)."""
@@ -88,12 +95,36 @@ def _longer(states: Tensor, more: int) -> Tensor:
     return torch.nn.functional.pad(states, (0, 0, 0, more))
 
 
+class _Layer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one layer applies, without the modules: calling those takes longer than a small product."""
+
+    own_norm: Apply
+    own: Apply
+    """Queries, keys and values of self-attention in one product."""
+    own_out: Apply
+    norm: Apply
+    queries: Apply
+    """Of the attention to the sound, like `keys` and `values`."""
+    keys: Apply
+    values: Apply
+    out: Apply
+    forward_norm: Apply
+    widen: Apply
+    activate: Apply
+    narrow: Apply
+
+
 class Decoder:
     """Stateless: weights, and how they are applied."""
 
     def __init__(self, whisper: WhisperForConditionalGeneration) -> None:
-        self._decoder: Any = whisper.model.decoder  # transformers annotates its layers by half
-        self._head: Any = whisper.proj_out
+        decoder: Any = whisper.model.decoder  # transformers annotates its layers by half
+        self._layers = [_layer(each) for each in decoder.layers]
+        self._norm = _normed(decoder.layer_norm)
+        self._tokens: Tensor = decoder.embed_tokens.weight
+        self._places: Tensor = decoder.embed_positions.weight
+        self._vocabulary: Tensor = whisper.proj_out.weight
+        self._transposed = self._vocabulary.T.contiguous() if whisper.device.type == "cpu" else None
         self._heads = whisper.config.decoder_attention_heads
         self.device = whisper.device
         self.positions: int = whisper.config.max_target_positions
@@ -101,29 +132,26 @@ class Decoder:
     def sound(self, encoded: Tensor) -> Sound:
         """What every layer hears of encoded windows (rows, 1500, width)."""
         return [
-            (self._split(layer.encoder_attn.k_proj(encoded)), self._split(layer.encoder_attn.v_proj(encoded)))
-            for layer in self._decoder.layers
+            (self._split(layer.keys(encoded)), self._split(layer.values(encoded))) for layer in self._layers
         ]
 
     def read(self, tokens: Tensor, sound: Sound) -> tuple[Tensor, Memory]:
         """Read whole beginnings (rows, length), padded on the right, with one hypothesis a row.
 
-        Returns the logits after the first token (rows, vocabulary) and the memory. What padding leaves
+        Returns the states after the first token (rows, width) and the memory. What padding leaves
         in it lies behind the row's length: the next tokens overwrite it.
         """
         keys, values = list[Tensor](), list[Tensor]()
         x = self._embedded(tokens, torch.arange(tokens.shape[1], device=tokens.device))
-        for layer, heard in zip(self._decoder.layers, sound, strict=True):
+        for layer, heard in zip(self._layers, sound, strict=True):
             q, k, v = self._own(layer, x)
-            x = x + self._merged(
-                layer.self_attn, scaled_dot_product_attention(q, k, v, is_causal=True, scale=1.0)
-            )
+            x = x + layer.own_out(_merged(scaled_dot_product_attention(q, k, v, is_causal=True)))
             x = self._rest(layer, x, heard, None)
             keys.append(k)
             values.append(v)
         memory = Memory(keys, values)
         memory.grow(tokens.shape[1])
-        return self._logits(x[:, 0]), memory
+        return x[:, 0], memory
 
     def step(
         self, tokens: Tensor, lengths: Tensor, memory: Memory, sound: Sound, at: Layout | None
@@ -132,50 +160,78 @@ class Decoder:
 
         `lengths` (hypotheses,) is how many tokens each has read before. The memory is extended in place.
         """
-        rows = torch.arange(len(tokens), device=tokens.device)
         seen = (torch.arange(memory.room, device=tokens.device) <= lengths[:, None])[:, None, None]
         x = self._embedded(tokens[:, None], lengths[:, None])
-        for number, (layer, heard) in enumerate(zip(self._decoder.layers, sound, strict=True)):
+        for layer, heard, keys, values in zip(self._layers, sound, memory.keys, memory.values, strict=True):
             q, k, v = self._own(layer, x)
-            keys, values = memory.keys[number], memory.values[number]
-            keys[rows, :, lengths] = k[:, :, 0]
-            values[rows, :, lengths] = v[:, :, 0]
-            mixed = scaled_dot_product_attention(q, keys, values, attn_mask=seen, scale=1.0)
-            x = x + self._merged(layer.self_attn, mixed)
+            end = lengths[:, None, None, None].expand_as(k)
+            keys.scatter_(2, end, k)
+            values.scatter_(2, end, v)
+            x = x + layer.own_out(_merged(scaled_dot_product_attention(q, keys, values, attn_mask=seen)))
             x = self._rest(layer, x, heard, at)
-        return self._logits(x[:, 0])
+        return self.logits(x[:, 0])
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Of the next token (rows, vocabulary), float32, from the last layer's states (rows, width)."""
+        x = self._norm(x)
+        if self._transposed is not None and len(x) < FEW:
+            return (x @ self._transposed).float()
+        return linear(x, self._vocabulary).float()
 
     def _embedded(self, tokens: Tensor, positions: Tensor) -> Tensor:
-        embedded: Tensor = self._decoder.embed_tokens(tokens)
-        places: Tensor = self._decoder.embed_positions.weight[positions]
-        return embedded + places
+        return embedding(tokens, self._tokens) + embedding(positions, self._places)
 
-    def _own(self, layer: Any, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Queries, keys and values of self-attention."""
-        attention = layer.self_attn
-        h = layer.self_attn_layer_norm(x)
-        q = self._split(attention.q_proj(h) * attention.scaling)
-        return q, self._split(attention.k_proj(h)), self._split(attention.v_proj(h))
+    def _own(self, layer: _Layer, x: Tensor) -> Tensor:
+        """Queries, keys and values of self-attention: (3, rows, heads, length, width of a head)."""
+        together = layer.own(layer.own_norm(x))
+        return together.view(*x.shape[:2], 3, self._heads, -1).permute(2, 0, 3, 1, 4)
 
-    def _rest(self, layer: Any, x: Tensor, heard: tuple[Tensor, Tensor], at: Layout | None) -> Tensor:
+    def _rest(self, layer: _Layer, x: Tensor, heard: tuple[Tensor, Tensor], at: Layout | None) -> Tensor:
         """Attention to the sound, and the feed-forward half."""
-        attention = layer.encoder_attn
-        q = attention.q_proj(layer.encoder_attn_layer_norm(x)) * attention.scaling
+        q = layer.queries(layer.norm(x))
         if at is not None:
             q = q[at.grid, 0].view(-1, at.width, q.shape[-1])
-        mixed = self._merged(attention, scaled_dot_product_attention(self._split(q), *heard, scale=1.0))
+        mixed = layer.out(_merged(scaled_dot_product_attention(self._split(q), *heard)))
         x = x + (mixed if at is None else mixed.flatten(0, 1)[at.place, None])
-        forward: Tensor = layer.fc2(layer.activation_fn(layer.fc1(layer.final_layer_norm(x))))
-        return x + forward
-
-    def _logits(self, x: Tensor) -> Tensor:
-        logits: Tensor = self._head(self._decoder.layer_norm(x))
-        return logits.float()
+        return x + layer.narrow(layer.activate(layer.widen(layer.forward_norm(x))))
 
     def _split(self, x: Tensor) -> Tensor:
         """(rows, length, width) to (rows, heads, length, width of a head)."""
         return x.view(*x.shape[:2], self._heads, -1).transpose(1, 2)
 
-    def _merged(self, attention: Any, mixed: Tensor) -> Tensor:
-        merged: Tensor = attention.out_proj(mixed.transpose(1, 2).flatten(2))
-        return merged
+
+def _merged(mixed: Tensor) -> Tensor:
+    """The way back from heads."""
+    return mixed.transpose(1, 2).flatten(2)
+
+
+def _layer(layer: Any) -> _Layer:
+    own, other = layer.self_attn, layer.encoder_attn
+    return _Layer(
+        own_norm=_normed(layer.self_attn_layer_norm),
+        own=_product(own.q_proj, own.k_proj, own.v_proj),
+        own_out=_product(own.out_proj),
+        norm=_normed(layer.encoder_attn_layer_norm),
+        queries=_product(other.q_proj),
+        keys=_product(other.k_proj),
+        values=_product(other.v_proj),
+        out=_product(other.out_proj),
+        forward_norm=_normed(layer.final_layer_norm),
+        widen=_product(layer.fc1),
+        activate=layer.activation_fn,
+        narrow=_product(layer.fc2),
+    )
+
+
+def _normed(norm: LayerNorm) -> Apply:
+    return partial(
+        layer_norm, normalized_shape=norm.normalized_shape, weight=norm.weight, bias=norm.bias, eps=norm.eps
+    )
+
+
+def _product(*parts: Linear) -> Apply:
+    """Several linear layers as one, their outputs side by side."""
+    if len(parts) == 1:
+        return partial(linear, weight=parts[0].weight, bias=parts[0].bias)
+    biases = [part.weight.new_zeros(len(part.weight)) if part.bias is None else part.bias for part in parts]
+    return partial(linear, weight=torch.cat([part.weight for part in parts]), bias=torch.cat(biases))

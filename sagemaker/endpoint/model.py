@@ -83,7 +83,8 @@ class WhisperModel:
         encoded = self._whisper.get_encoder()(features).last_hidden_state
         sound = self.decoder.sound(encoded)
         start = torch.full((len(windows), 1), self.marks.start, device=self.device)
-        scores, _ = self.decoder.read(start, sound)
+        states, _ = self.decoder.read(start, sound)
+        scores = self.decoder.logits(states)
         silent = scores.softmax(-1)[:, self.marks.no_speech].tolist()
         return [
             Heard(
