@@ -31,7 +31,7 @@ class Features:
         spectrum = torch.stft(
             pad(sound, (0, silence)), self._size, self._hop, window=self._window, return_complex=True
         )
-        power = torch.view_as_real(spectrum[:, :-1]).square().sum(-1)
+        power = spectrum.real[:, :-1].square() + spectrum.imag[:, :-1].square()
         bels = (self._mel @ power).clamp_min(FLOOR).log10()
         bels = pad(bels, (0, self._frames - bels.shape[1]), value=-10.0)
         return (bels.clamp_min(bels.max() - RANGE) + 4.0) / 4.0

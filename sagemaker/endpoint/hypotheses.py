@@ -64,7 +64,7 @@ def candidates(raw: Tensor, biased: Tensor, width: int) -> list[list[Candidate]]
 
     Where a bias is at work, the two best without it are among them.
     """
-    tokens = biased.argmax(1, keepdim=True) if width == 1 else biased.topk(width, 1).indices
+    tokens = biased.max(1, keepdim=True).indices if width == 1 else biased.topk(width, 1).indices
     if raw is not biased:
         tokens = torch.cat((tokens, raw.topk(2, 1).indices), 1)
     columns = (tokens.tolist(), biased.gather(1, tokens).tolist(), raw.gather(1, tokens).tolist())
