@@ -233,5 +233,9 @@ def _product(*parts: Linear) -> Apply:
     """Several linear layers as one, their outputs side by side."""
     if len(parts) == 1:
         return partial(linear, weight=parts[0].weight, bias=parts[0].bias)
-    biases = [part.weight.new_zeros(len(part.weight)) if part.bias is None else part.bias for part in parts]
-    return partial(linear, weight=torch.cat([part.weight for part in parts]), bias=torch.cat(biases))
+    weights: list[Tensor] = [part.weight for part in parts]
+    biases: list[Tensor] = [
+        weight.new_zeros(len(weight)) if part.bias is None else part.bias
+        for part, weight in zip(parts, weights, strict=True)
+    ]
+    return partial(linear, weight=torch.cat(weights), bias=torch.cat(biases))

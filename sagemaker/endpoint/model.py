@@ -97,9 +97,9 @@ class WhisperModel:
         ]
 
     def _encoded(self, features: Tensor) -> Tensor:
-        """One by one on a CPU, whose caches hold a single window's states: eight together take 15 % longer."""
+        """One by one on a CPU, whose caches hold one window's states: eight together take 15 % longer."""
         encoder, size = self._whisper.get_encoder(), 1 if self.device.type == "cpu" else len(features)
-        return torch.cat([encoder(part).last_hidden_state for part in features.split(size)])
+        return torch.cat([encoder(part).last_hidden_state for part in torch.split(features, size)])
 
     def _language(self, scores: Tensor) -> str:
         codes, tokens = list(self.marks.languages), list(self.marks.languages.values())
