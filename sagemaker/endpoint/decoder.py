@@ -21,7 +21,7 @@ BUCKET = 64
 """Positions by which the memory grows: a step that only writes into it copies nothing."""
 
 FEW = 8
-"""Rows below which the product with the vocabulary is a third faster on a CPU with its weights transposed."""
+"""Rows below which the product with the vocabulary is up to a third faster on a CPU, weights transposed."""
 
 Apply = Callable[[Tensor], Tensor]
 
