@@ -21,6 +21,10 @@ log = structlog.get_logger()
 READ_BUFFER_BYTES = 64 * 1024
 """aiohttp holds up to twice as much of every body that arrives faster than it is read."""
 
+IDLE_SECONDS = 75.0
+"""A connection may wait this long for its next request, and for the whole head of it: longer than proxies
+keep theirs (60 s), and short enough that clients who send nothing hold no connection for long."""
+
 Worker = Callable[[asyncio.Event], Coroutine[object, object, None]]
 """Works until the event is set, finishes what it holds, and returns."""
 
@@ -109,11 +113,21 @@ async def _until_stopped(main: Main, lifecycle: Lifecycle) -> None:
 
 @contextlib.asynccontextmanager
 async def site(
-    app: web.Application, host: str, port: int, *, shutdown_seconds: float = 5.0
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    shutdown_seconds: float = 5.0,
+    idle_seconds: float = IDLE_SECONDS,
 ) -> AsyncIterator[None]:
-    """Serve `app` while the context is open."""
+    """Serve `app` while the context is open; bodies are taken as they come, never unpacked."""
     runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=shutdown_seconds, read_bufsize=READ_BUFFER_BYTES
+        app,
+        access_log=None,
+        shutdown_timeout=shutdown_seconds,
+        keepalive_timeout=idle_seconds,
+        read_bufsize=READ_BUFFER_BYTES,
+        auto_decompress=False,
     )
     try:
         await runner.setup()

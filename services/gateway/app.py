@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from services.gateway import events, hotwords, job_routes, login, pages, seed
+from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
 from services.gateway.caller import IDENTIFY, Identify, by_token
 from services.gateway.door import DOOR, door
@@ -19,6 +20,7 @@ from services.gateway.pages import PAGES, read_pages
 from services.gateway.parts import PROCESS_WINDOW
 from services.gateway.reception import Stores
 from services.gateway.results import RESULTS, Results
+from services.gateway.security_headers import secured
 from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS, Streams
 from services.gateway.wakeups import WAKEUPS, wakeups
@@ -52,8 +54,10 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app[PAGES] = read_pages()
     app[LOGIN_PAGE] = read_login_page()
     app[STREAMS] = Streams(settings)
+    app[BODY_SECONDS] = settings.stall_seconds
     app.cleanup_ctx.extend([buses, _wakeups, _door, _stores])
     app.on_shutdown.append(_end_streams)
+    app.on_response_prepare.append(secured(settings.public_url))
     app.add_routes(ROUTES)
     return app
 

@@ -19,6 +19,8 @@ from services.gateway.revocations import Ended, Revocations, revocations
 from services.gateway.settings import Settings
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
+OWN_SITES = ("same-origin", "none")
+"""Fetch metadata (https://w3c.github.io/webappsec-fetch-metadata/): our own page, or the user's own hand."""
 
 
 class Presented(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,10 +59,17 @@ class Door:
 
     def check_origin(self, request: web.Request) -> None:
         """Refuse a write that another site's page caused; raises `WrongOrigin`."""
-        origin = request.headers.get("Origin")
-        if request.method in READING or is_own(origin, host=request.host, public_url=self._public_url):
+        if request.method in READING:
             return
-        raise WrongOrigin(f"this request came from a page of {str(origin)[:200]!r}, not from ours")
+        self.check_site(request)
+        origin = request.headers.get("Origin")
+        if not is_own(origin, host=request.host, public_url=self._public_url):
+            raise WrongOrigin(f"this request came from a page of {str(origin)[:200]!r}, not from ours")
+
+    def check_site(self, request: web.Request) -> None:
+        """Refuse whatever the browser says that another site's page caused; raises `WrongOrigin`."""
+        if request.headers.get("Sec-Fetch-Site", "none") not in OWN_SITES:
+            raise WrongOrigin("this request came from another site's page, not from ours")
 
     def address(self, request: web.Request) -> str:
         """The client's address."""

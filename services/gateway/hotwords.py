@@ -9,6 +9,7 @@ from services.contracts import topology
 from services.contracts.hotwords import DEFAULT_BOOST, HotwordMethod, Hotwords, InvalidHotwords, validated
 from services.contracts.topology import Stream
 from services.gateway.answers import json_response
+from services.gateway.bodies import in_time
 from services.gateway.caller import caller
 from services.gateway.errors import BadHotwords, TooLarge
 
@@ -64,8 +65,9 @@ def parsed(body: bytes) -> Hotwords:
 
 async def _body(request: web.Request) -> bytes:
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLarge(f"the hotword configuration is larger than {MAX_BODY_BYTES} bytes")
+    async with in_time(request):
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise TooLarge(f"the hotword configuration is larger than {MAX_BODY_BYTES} bytes")
     return bytes(body)

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.contracts.claims import Tokens
 from services.gateway.answers import json_response
+from services.gateway.bodies import in_time
 from services.gateway.door import DOOR
 from services.gateway.errors import (
     HttpError,
@@ -91,6 +92,7 @@ async def post_login(request: web.Request) -> web.Response:
 
 async def get_logout(request: web.Request) -> web.Response:
     """End the cookie's session and go to the login form, whether or not anybody was logged in."""
+    request.app[DOOR].check_site(request)
     response = _see("/login")
     with contextlib.suppress(Unauthorized):
         await _end_session(request)
@@ -173,7 +175,8 @@ def _answer(tokens: Tokens) -> web.Response:
 
 async def _body(request: web.Request, kind: type[B]) -> B:
     try:
-        data = await request.clone(client_max_size=MAX_BODY_BYTES).read()
+        async with in_time(request):
+            data = await request.clone(client_max_size=MAX_BODY_BYTES).read()
         return msgspec.json.decode(data, type=kind)
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
@@ -184,7 +187,8 @@ async def _body(request: web.Request, kind: type[B]) -> B:
 
 async def _form(request: web.Request) -> Credentials:
     try:
-        form = await request.clone(client_max_size=MAX_BODY_BYTES).post()
+        async with in_time(request):
+            form = await request.clone(client_max_size=MAX_BODY_BYTES).post()
         return msgspec.convert(
             {"username": form.get("username"), "password": form.get("password")}, Credentials
         )

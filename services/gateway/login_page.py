@@ -7,7 +7,7 @@ from pathlib import Path
 from aiohttp import web
 
 from services.gateway.errors import HttpError, InvalidRequest, Unauthorized
-from services.gateway.pages import FOLDER, POLICY
+from services.gateway.pages import FOLDER
 
 PLACE = "<!--error-->"
 FAILED_LOGIN = (Unauthorized, InvalidRequest)
@@ -37,7 +37,6 @@ class LoginPage:
             status=status,
             content_type="text/html",
             charset="utf-8",
-            headers={"Cache-Control": "no-store", "Content-Security-Policy": POLICY},
         )
 
 

@@ -12,19 +12,12 @@ from structlog.contextvars import bound_contextvars
 
 from services.common.errors import ServiceError, Transient
 from services.gateway.answers import json_response
-from services.gateway.errors import HttpError, Unauthorized
-from services.gateway.pages import POLICY
+from services.gateway.errors import HttpError, Unauthorized, UnsupportedMediaType
 
 log = structlog.get_logger()
 
 STRUCTURED = ("/v1/", "/.well-known/")
 """Paths of our own API; the others answer as the replaced application did."""
-SECURITY_HEADERS = {
-    "Content-Security-Policy": POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-}
 UNEXPECTED = "something went wrong on our side; it was logged, and trying again may help"
 
 REQUESTS = Counter("whisper_http_requests_total", "Requests answered", ["route", "method", "status"])
@@ -60,6 +53,7 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
 async def answered(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn errors into answers."""
     try:
+        _check_encoding(request)
         response = await handler(request)
     except HttpError as error:
         response = _refusal(request, error.status, error, error.field)
@@ -73,10 +67,14 @@ async def answered(request: web.Request, handler: Handler) -> web.StreamResponse
     except Exception:
         log.exception("handler_broke", path=request.path)
         response = _refusal(request, 500, ServiceError(UNEXPECTED, code="internal"), None)
-    if not response.prepared:
-        for name, value in SECURITY_HEADERS.items():
-            response.headers.setdefault(name, value)
     return response
+
+
+def _check_encoding(request: web.Request) -> None:
+    """Nothing is unpacked for a client: a few bytes could become gigabytes."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMediaType(f"send the body as it is, not with Content-Encoding {encoding[:40]!r}")
 
 
 def _refusal(request: web.Request, status: int, error: ServiceError, field: str | None) -> web.Response:

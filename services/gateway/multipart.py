@@ -13,6 +13,8 @@ import msgspec
 from services.gateway.errors import InvalidRequest, UploadInterrupted
 
 MAX_HEADER_BYTES = 16 * 1024
+MAX_PARTS = 64
+"""Three times as many as there are fields: reading many small ones costs more than one large."""
 MAX_BOUNDARY_BYTES = 70
 """RFC 2046, 5.1.1."""
 
@@ -32,6 +34,7 @@ class MultipartReader:
         self._delimiter = b"\r\n--" + boundary.encode()
         self._buffer = b"\r\n"  # so that a boundary at the very start has its line break too
         self._in_body = True
+        self._parts = 0
 
     async def next_part(self) -> Part | None:
         """The next part, skipping what is left of this one; None after the last."""
@@ -41,6 +44,9 @@ class MultipartReader:
         await self._fill(2)
         if self._buffer[:2] == b"--":
             return None
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise InvalidRequest(f"the form has more than {MAX_PARTS} fields")
         headers = await self._until(b"\r\n\r\n")
         self._in_body = True
         return _part(headers)

@@ -245,6 +245,42 @@ async def test_writes_from_other_sites_are_refused(browser: Browser) -> None:
     assert status == 204
 
 
+async def test_what_another_sites_page_causes_changes_nothing(browser: Browser) -> None:
+    """Browsers say so in Sec-Fetch-Site where they send no Origin, too; a sibling's domain is another."""
+    tokens = await browser.log_in()
+    cookie, form = tokens["refresh_token"], {"username": "bob", "password": "of the attacker"}
+    for site_of_page in ("cross-site", "same-site", "nonsense"):
+        headers = {"Sec-Fetch-Site": site_of_page}
+        for method, path in (("POST", "/v1/auth/logout"), ("POST", "/v1/jobs"), ("POST", "/api/hotwords")):
+            refused = await browser.ask(method, path, cookie=cookie, headers=headers)
+            assert refused[0] == 403, path
+        logged_out, login = (
+            await browser.ask("GET", "/logout", cookie=cookie, headers=headers),
+            await browser.ask("POST", "/login", data=form, headers=headers),
+        )
+        assert (logged_out[0], login[0]) == (403, 403)
+        assert not browser.cookies, "logging a victim in as the attacker"
+    await browser.json("GET", "/v1/me", cookie=cookie)
+    for own in ("same-origin", "none"):
+        await browser.json("POST", "/v1/auth/refresh", cookie=cookie, headers={"Sec-Fetch-Site": own})
+
+
+async def test_a_login_begins_a_session_of_its_own(browser: Browser) -> None:
+    """Whoever plants a cookie before a login does not share the session after it (fixation)."""
+    planted = (await browser.log_in())["refresh_token"]
+    form = {"username": "ann", "password": "s3cret"}
+    for cookie in (planted, "made-up", ""):
+        status, _headers, _body = await browser.ask("POST", "/login", data=form, cookie=cookie)
+        assert status == 302
+        fresh = browser.cookies[NAME].value
+        session, before = (
+            jwt.decode(token, options={"verify_signature": False})["sid"] for token in (fresh, planted)
+        )
+        assert session != before
+    await browser.ask("GET", "/logout", cookie=planted)
+    await browser.json("GET", "/v1/me", cookie=fresh)
+
+
 async def test_the_published_keys_verify_access_tokens(browser: Browser) -> None:
     tokens = await browser.log_in()
     published = await browser.json("GET", "/.well-known/jwks.json")
