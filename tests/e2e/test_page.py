@@ -1,24 +1,15 @@
 """The page in a real browser: from the login to a downloaded transcript."""
 
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
+from tests.chromium import chromium, log_in, logged_in_page
 from tests.speech import recording, word_error_rate
 from tests.stack_thread import StackThread
 
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 MOST_WORD_ERRORS = 0.1
 TRANSCRIBED_MS = 90_000
 SLOW_UPLOAD = {"uploadThroughput": 200_000, "downloadThroughput": -1}
@@ -27,34 +18,14 @@ HOTWORDS = "[name=hotword_method][value={}]"
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    """The system's Chromium, or the one that Playwright brings."""
-    async with async_playwright() as playwright:
-        found = shutil.which("chromium") or shutil.which("google-chrome")
-        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest.fixture
 async def page(browser: Browser, stack: StackThread) -> AsyncIterator[Page]:
-    """The page, logged in; fails a test that leaves complaints on the browser's console."""
-    complaints: list[str] = []
-    context = await browser.new_context(base_url=stack.url, locale="en-GB")
-    page = await context.new_page()
-    page.on("console", lambda message: complaints.append(message.text) if message.type != "log" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    await log_in(page, stack.username, stack.password)
-    yield page
-    await context.close()
-    assert complaints == []
-
-
-async def log_in(page: Page, username: str, password: str) -> None:
-    await page.goto("/")
-    await expect(page).to_have_url("/login")
-    await page.get_by_label("User name").fill(username)
-    await page.get_by_label("Password").fill(password)
-    await page.get_by_role("button", name="Sign in").click()
+    async with logged_in_page(browser, stack.url, stack.username, stack.password) as page:
+        yield page
 
 
 async def choose(page: Page, *paths: Path) -> None:
