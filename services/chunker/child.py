@@ -7,6 +7,7 @@ WAV can ask for 801 MB of memory, a 700-byte M4A for 1.2 GB: hence the limits on
 
 import asyncio
 import contextlib
+import os
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,8 @@ DECODERS = (
     "aac,aac_latm,mp3,mp3float,mp2,mp2float,flac,opus,libopus,vorbis,alac,amrnb,amrwb,wmav1,wmav2,ac3,eac3,"
     "pcm_s16le,pcm_s24le,pcm_s32le,pcm_f32le,pcm_f64le,pcm_u8,pcm_s16be,pcm_s24be,pcm_s32be,pcm_alaw,pcm_mulaw"
 )
+ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
+"""All that the process inherits of ours: the NATS key and credentials of AWS are none of its business."""
 LOG_BYTES = 32 * 1024
 """Kept of the beginning and of the end of what ffmpeg says."""
 READ_BYTES = 256 * 1024
@@ -78,6 +81,7 @@ async def ffmpeg(stdin: IO[bytes] | None, limits: DecodeLimits) -> AsyncIterator
     """Decode `stdin`, or what the process is fed where it is None, to 16 kHz mono int16 on its stdout."""
     process = await asyncio.create_subprocess_exec(
         *_command(spooled=stdin is not None),
+        env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         stdin=asyncio.subprocess.PIPE if stdin is None else stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

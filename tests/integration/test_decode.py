@@ -262,6 +262,12 @@ async def test_the_decoder_runs_under_limits() -> None:
         assert resource.prlimit(pid, resource.RLIMIT_CPU) == (3600, 3600)
 
 
+async def test_the_decoder_inherits_no_secret() -> None:
+    async with ffmpeg(None, LIMITS) as child:
+        found = await asyncio.to_thread(Path(f"/proc/{child.process.pid}/environ").read_bytes)
+    assert {entry.split(b"=")[0] for entry in found.split(b"\0") if entry} <= {b"PATH", b"LD_LIBRARY_PATH"}
+
+
 async def test_a_decoder_over_its_processor_time_keeps_what_it_gave(
     speech: dict[str, bytes], spool: Spool
 ) -> None:
