@@ -18,7 +18,8 @@ from services.transcriber.settings import Settings as Transcriber
 
 ROOT = Path(__file__).parent.parent
 README, CHINESE, SAMPLE = ROOT / "README.md", ROOT / "README.zh-CN.md", ROOT / ".env.sample"
-PAGES = (README, CHINESE, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+THREATS = ROOT / "THREAT_MODEL.md"
+PAGES = (README, CHINESE, THREATS, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
 
 SETTINGS: dict[str, type[msgspec.Struct]] = {
     "every service": ServiceSettings,
@@ -150,6 +151,17 @@ def test_the_makefile_has_what_the_readme_names() -> None:
     named = set(re.findall(r"`make ([a-z-]+)", README.read_text()))
     unknown = {name for name in named if name not in targets and not name.startswith("bench-")}
     assert not unknown, f"there is no make {unknown}"
+
+
+def test_the_threat_model_names_tests_that_exist() -> None:
+    defined = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text())
+    }
+    named = set(re.findall(r"`(test_\w+)`", THREATS.read_text()))
+    assert named
+    assert not named - defined
 
 
 if __name__ == "__main__":  # prints the tables, for pasting
