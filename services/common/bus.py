@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -10,6 +11,7 @@ import msgspec
 import nats
 import nats.errors
 import nats.js.errors
+import nkeys
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -233,6 +235,19 @@ def _said(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _shown(url: str) -> str:
+    """Addresses without the credentials that may stand in them."""
+    return re.sub(r"//[^@/,]*@", "//", url)
+
+
+def _check_seed(seed: str) -> None:
+    try:
+        if seed:
+            nkeys.from_seed(bytearray(seed.encode())).wipe()
+    except (nkeys.NkeysError, ValueError):
+        raise Misconfigured("NATS_NKEY_SEED is not the seed of an NKey, which begins with SU") from None
+
+
 @contextlib.asynccontextmanager
 async def connect(
     settings: ServiceSettings,
@@ -242,6 +257,7 @@ async def connect(
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> AsyncIterator[Bus]:
     """Connect, waiting for a server that is not there yet; refuse one older than `minimum_server`."""
+    _check_seed(settings.nats_nkey_seed)
     client = Client()
     bus: list[Bus] = []
 
@@ -259,7 +275,7 @@ async def connect(
         if "permissions violation" in said.lower():
             log.error("nats_forbids", error=said)  # rights and code have parted: somebody must look
         elif not bus:
-            log.info("waiting_for_nats", url=settings.nats_url, error=said)
+            log.info("waiting_for_nats", url=_shown(settings.nats_url), error=said)
         else:
             log.info("nats_said", error=said)
 
@@ -289,8 +305,8 @@ async def connect(
         found = (version.major, version.minor, version.patch)
         if found < minimum_server:
             raise Misconfigured(
-                f"nats-server {'.'.join(map(str, found))} at {settings.nats_url} is too old: older ones than "
-                f"{'.'.join(map(str, minimum_server))} lose queued work when they are killed"
+                f"nats-server {'.'.join(map(str, found))} at {_shown(settings.nats_url)} is too old: those "
+                f"older than {'.'.join(map(str, minimum_server))} lose queued work when they are killed"
             )
         bus.append(Bus(client, patience_seconds=patience_seconds))
         yield bus[0]

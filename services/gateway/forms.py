@@ -62,7 +62,7 @@ def hotword_list(text: str) -> Iterable[object]:
         return [word for word in re.split(r"[,，、\n\r]", text) if word.strip()]
     try:
         return msgspec.json.decode(text, type=list[object])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadHotwords(f"hotwords is not a JSON list: {error}", field="hotwords") from None
 
 

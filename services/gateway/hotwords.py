@@ -57,7 +57,7 @@ def parsed(body: bytes) -> Hotwords:
             words=raw.get("words", ()),  # type: ignore[arg-type]
             boost_factor=raw.get("boost_factor", DEFAULT_BOOST),  # type: ignore[arg-type]
         )
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BadHotwords(f"the body is not a JSON object: {error}") from None
     except InvalidHotwords as error:
         raise BadHotwords(str(error), field=error.field) from None

@@ -173,5 +173,5 @@ def _encoded(entry: Entry) -> str:
 def _decoded(cursor: str) -> Entry:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=Entry)
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError, RecursionError):
         raise InvalidRequest("after is no cursor that this API gave out", field="after") from None

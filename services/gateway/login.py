@@ -180,7 +180,7 @@ async def _body(request: web.Request, kind: type[B]) -> B:
         return msgspec.json.decode(data, type=kind)
     except web.HTTPRequestEntityTooLarge:
         raise _too_large() from None
-    except ValueError as error:  # not JSON of this shape, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not JSON of this shape, nested without end, or not UTF-8
         fields = " and ".join(kind.__struct_fields__)
         raise InvalidRequest(f"send a JSON object with {fields}: {error}") from None
 

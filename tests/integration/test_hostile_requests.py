@@ -1,6 +1,7 @@
 """Requests that are no HTTP, or too much of it: each gets one clear refusal, and nobody else notices."""
 
 import asyncio
+import base64
 import gzip
 import io
 import json
@@ -16,7 +17,7 @@ from services.gateway.app import ROUTES, create_app
 from services.gateway.multipart import MAX_PARTS
 from services.gateway.security_headers import HEADERS
 from services.gateway.settings import Settings
-from tests.gateways import Gateway, StartGateway, identify, upload
+from tests.gateways import Gateway, StartGateway, form, identify, upload
 from tests.raw_http import sent, statuses
 
 HEAD = b"POST /api/hotwords HTTP/1.1\r\nHost: x\r\nX-User: ann\r\n"
@@ -156,6 +157,16 @@ async def test_nothing_is_unpacked_for_a_client(gateway: Gateway) -> None:
         headers = {"Content-Type": kind, "Content-Encoding": "gzip"}
         async with gateway.request("POST", path, data=io.BytesIO(bomb), headers=headers) as answer:
             assert answer.status == 415, await answer.text()
+    assert (await gateway.json("GET", "/v1/jobs"))["jobs"] == []
+
+
+async def test_json_nested_without_end_is_refused(gateway: Gateway) -> None:
+    deep = '{"words":' + "[" * 7_000
+    cursor = base64.urlsafe_b64encode(deep[:5_000].encode()).decode()
+    await gateway.json("GET", f"/v1/jobs?after={cursor}", 400)
+    await gateway.json("POST", "/api/hotwords", 400, data=deep)
+    await gateway.json("POST", "/login", 400, data=deep, headers={"Content-Type": "application/json"})
+    await gateway.json("POST", "/v1/jobs", 400, data=form(b"sound", hotwords=deep[9:]))
     assert (await gateway.json("GET", "/v1/jobs"))["jobs"] == []
 
 

@@ -76,7 +76,10 @@ async def test_a_service_waits_for_nats_and_stops_when_told(server: NatsServer) 
 
 async def test_a_service_that_still_waits_stops_at_once(server: NatsServer) -> None:
     arguments = (sys.executable, "-m", "services.transcriber")
-    async with child(arguments, environ=environ(server), output=asyncio.subprocess.PIPE) as process:
+    url = server.url.replace("//", "//somebody:a-password@")
+    async with child(
+        arguments, environ={**environ(server), "NATS_URL": url}, output=asyncio.subprocess.PIPE
+    ) as process:
         await until("/healthz", 200)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(10):
@@ -84,6 +87,7 @@ async def test_a_service_that_still_waits_stops_at_once(server: NatsServer) -> N
 
     assert process.returncode == 0
     assert b"waiting_for_nats" in said
+    assert b"a-password" not in said
 
 
 async def test_a_wrong_setting_is_named(server: NatsServer) -> None:
@@ -94,6 +98,17 @@ async def test_a_wrong_setting_is_named(server: NatsServer) -> None:
 
     assert process.returncode == 2
     assert b"TRANSCRIBER_SLOTS='many'" in said
+
+
+async def test_a_wrong_key_is_named_and_not_shown(server: NatsServer) -> None:
+    arguments = (sys.executable, "-m", "services.transcriber")
+    wrong = {**environ(server), "NATS_NKEY_SEED": "SU-with-a-typing-error"}
+    async with child(arguments, environ=wrong, output=asyncio.subprocess.PIPE) as process:
+        _, said = await process.communicate()
+
+    assert process.returncode == 2
+    assert b"NATS_NKEY_SEED" in said
+    assert b"typing-error" not in said
 
 
 async def test_two_brokers_never_share_a_store(tmp_path: Path) -> None:
