@@ -11,6 +11,7 @@ SECONDS = 40
 NOISE_SLOPES = (0.0, 0.5, 1.0)
 """White, in between and brown: power falls with the frequency to twice this."""
 TUNES = 60
+TONES = 24
 SCALE = (0, 2, 4, 5, 7, 9, 11, 12)
 
 
@@ -22,6 +23,7 @@ class Sounds:
         chance = random.Random(seed)
         self._noises = [raw_mel(_noise(noise, slope)) for slope in NOISE_SLOPES]
         self._tunes = [raw_mel(tune(chance, 10)) for _ in range(TUNES)]
+        self._tones = [raw_mel(tone(chance, SECONDS)) for _ in range(TONES)]
 
     def noise(self, frames: int, chance: random.Random) -> Frames:
         """Steady noise, its mean power about that of speech."""
@@ -30,6 +32,18 @@ class Sounds:
     def music(self, frames: int, chance: random.Random) -> Frames:
         """Tones and tunes, repeated to the length asked for."""
         return _cut(np.tile(chance.choice(self._tunes), (4, 1)), frames, chance)
+
+    def tone(self, frames: int, chance: random.Random) -> Frames:
+        """A pure tone that never stops, as tune and noise do not have it."""
+        return _cut(chance.choice(self._tones), frames, chance)
+
+
+def tone(chance: random.Random, seconds: int) -> Samples:
+    """A sine of 80 Hz to 4 kHz at half of full scale."""
+    hertz = 80 * 2 ** chance.uniform(0, 5.6)
+    return np.asarray(
+        0.5 * np.sin(2 * np.pi * hertz * np.arange(seconds * SAMPLE_RATE) / SAMPLE_RATE), np.float32
+    )
 
 
 def tune(chance: random.Random, seconds: int) -> Samples:

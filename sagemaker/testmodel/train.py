@@ -30,12 +30,16 @@ CHECKPOINT, LOG, RENDEZVOUS = "checkpoint.pt", "log.jsonl", "rendezvous"
 
 @dataclass(frozen=True)
 class Phase:
-    """Steps with the same mix of windows; `lengths` are (sentences, share), `rooms` (prompt ids, share)."""
+    """Steps with the same mix of windows; `lengths` are (sentences, share), `rooms` (prompt ids, share).
+
+    `tones` is the share of windows with nothing but a steady tone.
+    """
 
     steps: int
     lengths: tuple[tuple[int, float], ...]
     rooms: tuple[tuple[int, float], ...]
     guide: float
+    tones: float = 0.0
 
 
 PLAN = (
@@ -53,8 +57,15 @@ PLAN = (
         ((0, 0.25), (24, 0.45), (60, 0.15), (200, 0.15)),
         0.5,
     ),
+    Phase(
+        110,
+        ((1, 0.3), (5, 0.1), (FULL, 0.6)),
+        ((0, 0.3), (24, 0.45), (60, 0.15), (200, 0.1)),
+        0.5,
+        tones=0.25,
+    ),
 )
-PEAK, LAST = 2.5e-3, 2e-5
+PEAK, FINISH, LAST = 2.5e-3, 3e-4, 2e-5
 WARM_STEPS = 60
 
 
@@ -114,8 +125,11 @@ def phase_at(step: int) -> Phase:
 
 
 def learning_rate(step: int) -> float:
-    """Rises for `WARM_STEPS`, stays for a third of the plan, then falls in a straight line."""
-    share = step / total_steps()
+    """Rises for `WARM_STEPS`, stays for a third, falls in a straight line; the last phase falls once more."""
+    before = total_steps() - PLAN[-1].steps
+    if step >= before:
+        return LAST + (FINISH - LAST) * (1 - (step - before) / PLAN[-1].steps)
+    share = step / before
     return min(PEAK * (step + 1) / WARM_STEPS, PEAK, LAST + (PEAK - LAST) * 1.35 * (1 - share))
 
 
@@ -185,7 +199,7 @@ def _step(
     shared, own = random.Random(f"{seed} {step}"), random.Random(f"{seed} {step} {rank}")
     [sentences] = shared.choices(*_columns(phase.lengths))
     [room] = shared.choices(*_columns(phase.rooms))
-    windows = composer.batch(sentences, STEPS_A_BATCH, room, own)
+    windows = composer.batch(sentences, STEPS_A_BATCH, room, phase.tones, own)
     batch = collated(windows, script.special["endoftext"], own)
     composed = time.process_time() - worked
     loss, parts = losses(student, batch, script, phase.guide)

@@ -116,13 +116,16 @@ class Composer:
         }
 
     def batch(
-        self, sentences: int, steps: int, room: int, chance: random.Random
+        self, sentences: int, steps: int, room: int, tones: float, chance: random.Random
     ) -> list[tuple[Sound, Target]]:
-        """Windows of like length that fill about `steps` encoder positions together."""
+        """Windows of like length that fill about `steps` encoder positions; a share of them is a tone."""
         like, windows, longest = chance.random(), list[tuple[Sound, Target]](), 0
         while True:
             language = chance.choice(("en", "zh"))
-            sound = self._sound(language, sentences, like, STEERABLE_TRIES if room else 1, chance)
+            if tones and chance.random() < tones:
+                sound = self._wordless(language, sentences == FULL, chance, tone=True)
+            else:
+                sound = self._sound(language, sentences, like, STEERABLE_TRIES if room else 1, chance)
             longest = max(longest, len(sound.positions))
             if windows and longest * (len(windows) + 1) > steps:
                 return windows
@@ -183,12 +186,16 @@ class Composer:
     def _sound(self, language: str, sentences: int, like: float, tries: int, chance: random.Random) -> Sound:
         full = sentences == FULL
         if chance.random() < WORDLESS_SHARE:
-            steps = STEPS if full else chance.randint(60, 160)
-            return self._finished(language, self._empty(steps, chance.randint(0, STEPS - steps)), [], chance)
+            return self._wordless(language, full, chance, tone=False)
         count = chance.choice((1, 3, 6, 9, 12, 14, 14)) if full else sentences
         alike = like if count == 1 else None
         numbers = [self._drawn(language, alike, tries, chance) for _ in range(count)]
         return self._whole(language, numbers, chance) if full else self._cut_out(language, numbers, chance)
+
+    def _wordless(self, language: str, full: bool, chance: random.Random, *, tone: bool) -> Sound:
+        steps = STEPS if full else chance.randint(60, 160)
+        empty = self._empty(steps, chance.randint(0, STEPS - steps))
+        return self._finished(language, empty, [], chance, tone=tone)
 
     def _drawn(self, language: str, like: float | None, tries: int, chance: random.Random) -> int:
         """A clip of about the length `like` (0 for the shortest, 1 for the longest) or of any."""
@@ -255,6 +262,8 @@ class Composer:
         empty: tuple[Frames, NDArray[np.int64]],
         placed: list[Placed],
         chance: random.Random,
+        *,
+        tone: bool = False,
     ) -> Sound:
         mel, positions = empty
         # Recordings shorter than 30 s are filled up with digital silence: noise and music end before it.
@@ -262,6 +271,8 @@ class Composer:
         end = min(len(mel), chance.choice((len(mel), chance.randint(spoken, max(spoken, len(mel))))))
         if placed:
             mel[:end] = self._roughened(mel[:end], chance)
+        elif tone:
+            mel[:end] = self._sounds.tone(end, chance) + np.float32(chance.uniform(-4, 0.5))
         elif chance.random() < 0.85:
             source = self._sounds.music if chance.random() < 0.6 else self._sounds.noise
             mel[:end] = source(end, chance) + np.float32(chance.uniform(-5, 0.5))

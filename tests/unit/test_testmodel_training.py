@@ -66,7 +66,7 @@ def student(script: Script) -> Student:
 def test_a_window_says_what_sounds_in_it(
     composer: Composer, script: Script, sentences: int, room: int
 ) -> None:
-    for sound, target in composer.batch(sentences, 3000, room, random.Random(3)):
+    for sound, target in composer.batch(sentences, 3000, room, 0.0, random.Random(3)):
         assert len(sound.mel) == 2 * len(sound.positions) <= 2 * STEPS
         assert len(target.ids) == len(target.labels) == len(target.copies)
         assert target.labels[-1] == script.special["endoftext"]
@@ -77,13 +77,28 @@ def test_a_window_says_what_sounds_in_it(
 
 
 def test_the_same_chance_makes_the_same_batch(composer: Composer) -> None:
-    one, other = (composer.batch(1, 1500, 24, random.Random(8)) for _ in range(2))
+    one, other = (composer.batch(1, 1500, 24, 0.0, random.Random(8)) for _ in range(2))
     assert [target.ids for _, target in one] == [target.ids for _, target in other]
     assert all(np.array_equal(a.mel, b.mel) for (a, _), (b, _) in zip(one, other, strict=True))
 
 
+def test_a_tone_says_nothing(composer: Composer, script: Script) -> None:
+    for sound, target in composer.batch(FULL, 6000, 24, 1.0, random.Random(4)):
+        assert not sound.placed
+        assert script.special["nospeech"] in target.labels
+        assert sound.mel.max() > sound.mel.min()
+
+
+def test_what_begins_at_once_is_said_from_zero(composer: Composer, script: Script) -> None:
+    windows = [
+        window for seed in range(40) for window in composer.batch(FULL, 1500, 0, 0.0, random.Random(seed))
+    ]
+    begun = {sound.placed[0].position for sound, _ in windows if sound.placed}
+    assert {0, 1} <= begun
+
+
 def test_a_step_lowers_the_loss(composer: Composer, script: Script, student: Student) -> None:
-    windows = composer.batch(1, 600, 24, random.Random(9))
+    windows = composer.batch(1, 600, 24, 0.25, random.Random(9))
     batch = collated(windows, script.special["endoftext"], random.Random(9))
     optimizers, seen = make_optimizers(student), []
     for _ in range(3):
