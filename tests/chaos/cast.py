@@ -22,7 +22,7 @@ BROKER = "nats-server"
 ENDPOINT = "endpoint"
 USERS = {"admin": "a good password", "other": "another password"}
 MARK = "WHISPER_CHAOS_RUN"
-"""Environment variable that every process of a run has, and every child of theirs."""
+"""Environment variable that every process of a run has."""
 READY_SECONDS = 120.0
 JANITOR_SECONDS = 5.0
 
@@ -61,6 +61,8 @@ class Cast:
         """Where its processes put their temporary files."""
         self.kills: Counter[str] = Counter()
         """By kind of process."""
+        self.ever: set[int] = set()
+        """Ids of all processes that were killed or replaced."""
         self._brokers = {server.name: server for server in stack.brokers}
         self._revivals: dict[str, asyncio.Task[None]] = {}
 
@@ -103,6 +105,7 @@ class Cast:
         else:
             process = self.stack.supervisor.release(name)
         assert process is not None
+        self.ever.add(process.pid)
         process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(grace_seconds):
             code = await process.wait()
@@ -131,6 +134,7 @@ class Cast:
         await asyncio.gather(*self._revivals.values(), return_exceptions=True)
 
     async def _ended(self, name: str) -> None:
+        self.ever.add(self.pids()[name])
         if name in self._brokers:
             self.stack.supervisor.forget(name)
             await self._brokers[name].kill()

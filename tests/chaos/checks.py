@@ -1,6 +1,7 @@
 """What must hold after any number of kills; each check returns a sentence for every violation."""
 
 import itertools
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,9 +74,10 @@ async def leftovers(bus: Bus, chunks: Mapping[str, int]) -> list[str]:
     records = [record async for record in _records(bus)]
     found += [f"record of {one.id} is left" for one in records if one.id not in chunks or one.deleted]
     wanted = {subject for one in records for subject in _results(one, chunks.get(one.id, 0))}
-    there = set(await bus.subjects(Stream.RES, ">"))
-    found += [f"RES: {subject} is left" for subject in sorted(there - wanted)[:SHOWN]]
-    found += [f"RES: {subject} is missing" for subject in sorted(wanted - there)[:SHOWN]]
+    there = await bus.subjects(Stream.RES, ">")
+    found += [f"RES: {subject} is left" for subject in sorted(there.keys() - wanted)[:SHOWN]]
+    found += [f"RES: {subject} is missing" for subject in sorted(wanted - there.keys())[:SHOWN]]
+    found += [f"RES: {subject} is there {count} times" for subject, count in there.items() if count > 1]
     return found
 
 
@@ -94,21 +96,27 @@ def _results(record: JobRecord, chunks: int) -> Iterator[str]:
     yield topology.end(run, record.attempt)
 
 
-def strays(mark: tuple[str, str], pids: Iterable[int]) -> list[str]:
-    """Processes with `mark` (name, value) in their environment besides those of `pids`."""
-    known = set(pids)
+def strays(mark: tuple[str, str], ever: Iterable[int], pids: Iterable[int]) -> list[str]:
+    """Processes besides those of `pids` that came from a run: descendants by session or by environment.
+
+    `ever` are the ids of all that were started, each the leader of a session; `mark` is a variable (name,
+    value) of their environment.
+    """
+    known, sessions = set(pids), set(ever)
     return [
         f"process {process.pid} is left: {' '.join(process.cmdline())[:120]}"
         for process in psutil.process_iter()
-        if process.pid not in known and _environ(process).get(mark[0]) == mark[1]
+        if process.pid not in known and _is_from(process, sessions, mark)
     ]
 
 
-def _environ(process: psutil.Process) -> dict[str, str]:
+def _is_from(process: psutil.Process, sessions: set[int], mark: tuple[str, str]) -> bool:
     try:
-        return process.environ() if process.status() != psutil.STATUS_ZOMBIE else {}
-    except psutil.Error:  # it ended meanwhile, or is another user's
-        return {}
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return os.getsid(process.pid) in sessions or process.environ().get(mark[0]) == mark[1]
+    except (psutil.Error, ProcessLookupError, PermissionError):  # it ended, or is another user's
+        return False
 
 
 def gone(pids: Mapping[str, int]) -> list[str]:

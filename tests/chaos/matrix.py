@@ -162,15 +162,16 @@ async def performed(
             for name, (client, _, one) in list(work.items())[::2]
         ]
         try:
-            async with asyncio.timeout(scale.limit_seconds), asyncio.TaskGroup() as group:
-                for _, submitter, one in work.values():
-                    group.create_task(_later(one.at, submitter))
-                for _, reader in readers:
-                    group.create_task(reader.run())
+            async with asyncio.timeout(scale.limit_seconds):
+                async with asyncio.TaskGroup() as group:
+                    for _, submitter, one in work.values():
+                        group.create_task(_later(one.at, submitter))
+                    for _, reader in readers:
+                        group.create_task(reader.run())
+                if until is not None:
+                    await until
         except TimeoutError:
             violations.append(f"not over after {scale.limit_seconds:.0f} s")
-        if until is not None:
-            await until
         await running.ready()
         outcome = await _read(work, readers, violations)
         outcome.troubles = [trouble for client in clients for trouble in client.troubles]
@@ -235,7 +236,7 @@ async def leaked(running: Cast) -> list[str]:
         pids = running.pids()
         return [
             *checks.gone(pids),
-            *checks.strays((MARK, running.mark), pids.values()),
+            *checks.strays((MARK, running.mark), running.ever | set(pids.values()), pids.values()),
             *checks.held_files(pids),
             *checks.files_left(running.folders),
         ]

@@ -94,6 +94,12 @@ async def test_a_message_too_many_is_named(bus: Bus, subject: str) -> None:
     assert await checks.leftovers(bus, {ID: 1})
 
 
+async def test_a_result_that_is_stored_twice_is_named(bus: Bus) -> None:
+    await _finished_job(bus)
+    await bus.jetstream.publish(topology.text(RUN, 0), b"{}")
+    assert await checks.leftovers(bus, {ID: 1}) == [f"RES: {topology.text(RUN, 0)} is there 2 times"]
+
+
 async def test_a_missing_result_and_a_message_in_somebodys_hand_are_named(bus: Bus) -> None:
     await _finished_job(bus)
     assert await checks.leftovers(bus, {ID: 2})
@@ -112,7 +118,12 @@ def orphan() -> Iterator[psutil.Process]:
     environ = {"MARKED": "yes"}
     pipe = subprocess.PIPE
     with subprocess.Popen(
-        [sys.executable, "-c", code], env=environ, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL
+        [sys.executable, "-c", code],
+        env=environ,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -121,9 +132,10 @@ def orphan() -> Iterator[psutil.Process]:
 
 
 def test_a_process_without_an_owner_a_dead_one_and_what_they_hold_are_named(orphan: psutil.Process) -> None:
-    assert checks.strays(("MARKED", "no"), []) == []
-    assert checks.strays(("MARKED", "yes"), [orphan.pid]) == []
-    assert len(checks.strays(("MARKED", "yes"), [])) == 1
+    assert checks.strays(("MARKED", "no"), [], []) == []
+    assert checks.strays(("MARKED", "yes"), [orphan.pid], [orphan.pid]) == []
+    assert len(checks.strays(("MARKED", "yes"), [], [])) == 1
+    assert len(checks.strays(("MARKED", "no"), [orphan.pid], [])) == 1
     assert len(checks.held_files({"orphan": orphan.pid})) == 1
     assert checks.gone({"orphan": orphan.pid}) == []
     orphan.kill()
