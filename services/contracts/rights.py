@@ -54,7 +54,7 @@ def rights() -> dict[Role, Rights]:
                 topology.job_record("*", "*"),
                 topology.hotword_list("*", "*"),
                 *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS),
-                *_list(Stream.UP, Stream.TOKENS),
+                *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.TOKENS),
                 *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB),
             ),
             subscribe=(

@@ -225,6 +225,12 @@ def job_of_wakeup(subject: str) -> str:
     return tokens[0].rpartition("-")[0] if kind == "res" else tokens[-1]
 
 
+def run_of_work(subject: str) -> str:
+    """The run that a message of `control` or `chunk` is about."""
+    kind, *tokens = subject.split(".")
+    return tokens[1] if kind == "chunk" else tokens[2]
+
+
 def live_revoked_sessions() -> str:
     """Wake-up: a session was revoked."""
     return "live.tokens.revoked.*"

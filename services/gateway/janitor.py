@@ -12,7 +12,7 @@ from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import ServiceError
 from services.contracts import topology
 from services.contracts.identifiers import run_id
-from services.contracts.messages import JobOptions, JobRecord, UploadState
+from services.contracts.messages import JobOptions, JobRecord, StartJob, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.gateway.claim import DEAD_SECONDS
 from services.gateway.jobs import Jobs, command_subject, last_part, settled_upload
@@ -60,6 +60,7 @@ class Janitor:
     async def round(self) -> None:
         """Look at every job once."""
         await self._catch_up()
+        await self._sweep()
         for subject, known in list(self._known.items()):
             try:
                 await self._look_after(subject, known)
@@ -74,6 +75,29 @@ class Janitor:
                 record = msgspec.json.decode(stored.data, type=JobRecord)
                 small = msgspec.structs.replace(record, options=JobOptions())
                 self._known[stored.subject] = Known(record=small, changed_at=_stored_at(stored))
+
+    async def _sweep(self) -> None:
+        """Erase queued work of jobs that ended a while ago: a killed broker may keep what was acked."""
+        over = {
+            run_id(known.record.id, known.record.run): known.record
+            for known in self._known.values()
+            if known.record.state.final and time.time() - known.changed_at >= self._settings.janitor_seconds
+        }
+        for stream in (Stream.CHUNK, Stream.CTL):
+            queued = {topology.run_of_work(subject) for subject in await self._bus.subjects(stream, ">")}
+            for run in queued & over.keys():
+                await self._erase_work(over[run], run)
+
+    async def _erase_work(self, record: JobRecord, run: str) -> None:
+        """Erase what no chunker or transcriber will take any more, unless the job goes on by now."""
+        newest = await self._jobs.newest(record)
+        if newest is None or not newest.state.final:
+            return
+        command = await self._bus.last(Stream.CTL, command_subject(record))
+        if command is None or msgspec.json.decode(command.data, type=StartJob).attempt <= newest.attempt:
+            await self._bus.purge(Stream.CTL, command_subject(record))
+            await self._bus.purge(Stream.CHUNK, topology.chunk("*", run))
+            ACTIONS.labels("work_erased").inc()
 
     async def _look_after(self, subject: str, known: Known) -> None:
         record, age = known.record, time.time() - known.changed_at

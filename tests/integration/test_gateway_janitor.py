@@ -134,3 +134,35 @@ async def test_the_end_event_counts_before_the_record_knows(gateway: Gateway, bu
     await publish(bus, run_id(record.id, 0), ended(1))
     shown = await gateway.json("GET", f"/v1/jobs/{record.id}")
     assert (shown["status"], shown["progress"]["percent"]) == ("completed", 100)
+
+
+async def test_work_that_a_killed_broker_kept_of_an_ended_job_goes(bus: Bus, jobs: Jobs) -> None:
+    over = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.COMPLETED)
+    running = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.RUNNING)
+    for record in (over, running):
+        await bus.create(topology.chunk(Lane.SHORT, run_id(record.id, 0), 0), b"flac")
+
+    await janitor(bus, jobs).round()
+    assert await _work(bus, over), "it may be on its way to its acknowledgement"
+    await janitor(bus, jobs, janitor_seconds=0.0).round()
+
+    assert await _work(bus, over) == {}
+    assert len(await _work(bus, running)) == 2
+
+
+async def test_the_command_of_a_later_attempt_stays(bus: Bus, jobs: Jobs) -> None:
+    record = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.COMPLETED)
+    await bus.purge(Stream.CTL, ">")
+    await jobs.start(msgspec.structs.replace(record, attempt=1))
+
+    await janitor(bus, jobs, janitor_seconds=0.0).round()
+
+    assert len(await _work(bus, record)) == 1
+
+
+async def _work(bus: Bus, record: JobRecord) -> dict[str, int]:
+    run = run_id(record.id, 0)
+    return {
+        **await bus.subjects(Stream.CTL, topology.control("*", record.owner, run)),
+        **await bus.subjects(Stream.CHUNK, topology.chunk("*", run)),
+    }
