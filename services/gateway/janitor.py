@@ -145,6 +145,8 @@ class Janitor:
         received = record.upload is not UploadState.RECEIVING
         if received and time.time() >= due and _due(known, self._settings.janitor_seconds):
             await self._bus.purge(Stream.UP, topology.part(run_id(record.id, record.run)))
+            for number in range(record.run):  # uploads that broke off, erased when the next one began
+                await self._jobs.erase_run(record, number)
             ACTIONS.labels("audio_expired").inc()
 
     async def _end_upload(self, record: JobRecord) -> None:

@@ -96,9 +96,11 @@ def corpus_of(scale: Scale, folder: Path) -> Corpus:
 
 
 async def calm(scale: Scale, files: Corpus, folder: Path) -> dict[str, bytes]:
-    """Transcripts of a run in which nothing dies."""
-    async with cast(folder, scale.casting) as running:
-        outcome = await performed(running, scale, files, seed=0)
+    """Transcripts of a run in which nothing dies, all is there once, and nobody takes any time."""
+    casting = Casting(replicas={}, endpoint_seconds=0.0, model=scale.casting.model)
+    async with cast(folder, casting) as running:
+        at_once = msgspec.structs.replace(scale, spread_seconds=0.0, casting=casting)
+        outcome = await performed(running, at_once, files, seed=0)
     if outcome.violations:
         raise AssertionError(f"a run without faults failed: {outcome.violations}")
     return outcome.transcripts

@@ -160,6 +160,17 @@ async def test_the_command_of_a_later_attempt_stays(bus: Bus, jobs: Jobs) -> Non
     assert len(await _work(bus, record)) == 1
 
 
+async def test_what_came_back_of_an_upload_that_broke_off_goes(bus: Bus, jobs: Jobs) -> None:
+    record = await stored_job(
+        bus, jobs, upload=UploadState.STORED, state=JobState.COMPLETED, ended_at=time.time(), run=1
+    )
+    assert await leftovers(bus, record)
+
+    await janitor(bus, jobs, audio_retention_seconds=0.0).round()
+
+    assert await leftovers(bus, record) == {}
+
+
 async def _work(bus: Bus, record: JobRecord) -> dict[str, int]:
     run = run_id(record.id, 0)
     return {
