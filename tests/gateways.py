@@ -151,18 +151,21 @@ def text(chunk: int, words: str) -> ChunkTranscribed:
     )
 
 
-def gap(chunk: int) -> ChunkFailed:
+def gap(chunk: int, attempt: int = 0) -> ChunkFailed:
     return ChunkFailed(
         chunk=chunk,
         start=chunk * 20 * SECOND,
         end=(chunk + 1) * 20 * SECOND,
-        attempt=0,
+        attempt=attempt,
         problem=Problem(code="endpoint_failed", message="The endpoint failed."),
     )
 
 
-def ended(chunks: int, state: JobState = JobState.COMPLETED, problem: Problem | None = None) -> JobEnded:
-    return JobEnded(state=state, attempt=0, chunks=chunks, duration=chunks * 20 * SECOND, problem=problem)
+def ended(
+    chunks: int, state: JobState = JobState.COMPLETED, problem: Problem | None = None, attempt: int = 0
+) -> JobEnded:
+    duration = chunks * 20 * SECOND
+    return JobEnded(state=state, attempt=attempt, chunks=chunks, duration=duration, problem=problem)
 
 
 def failed(code: str, message: str) -> JobEnded:

@@ -22,6 +22,7 @@ from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import (
     HEADER,
     ChunkCut,
+    EndOfUpload,
     JobEnded,
     JobRecord,
     JobState,
@@ -56,43 +57,56 @@ class Job:
         self._command = command
         self._record = record
         self._outcomes = Outcomes(bus, command)
-        self._upload = Upload(bus, self._outcomes.run, silence_seconds=settings.upload_silence_seconds)
         self._waiting: dict[int, tuple[ReadyChunk, float]] = {}
         self._taken_at = time.monotonic()
 
-    async def run(self) -> tuple[JobEnded, Upload]:
-        """Work until the run's end is stored, and return it.
+    async def run(self) -> tuple[JobEnded, EndOfUpload | None]:
+        """Work until the attempt's end is stored; return it, and how the upload ended where that was seen.
 
         Raises `JobGoneError` when the job was deleted or begun anew.
         """
         await self._outcomes.load()
         if self._outcomes.end is not None:
-            return self._outcomes.end, self._upload
+            return self._outcomes.end, None
+        upload = Upload(
+            self._bus,
+            self._outcomes.run,
+            silence_seconds=self._settings.upload_silence_seconds,
+            arrived=self._outcomes.whole is not None,
+        )
         helpers = (asyncio.create_task(self._outcomes.follow()), asyncio.create_task(self._redrive()))
-        work = asyncio.create_task(self._work())
+        work = asyncio.create_task(self._work(upload))
         try:
             await asyncio.wait({work, *helpers}, return_when=asyncio.FIRST_COMPLETED)
             for task in (*helpers, work):
                 if task.done():
                     task.result()
-            return work.result(), self._upload
+            return work.result(), upload.ended
         finally:
             for task in (*helpers, work):
                 task.cancel()
             await asyncio.gather(*helpers, work, return_exceptions=True)
 
-    async def _work(self) -> JobEnded:
+    async def _work(self, upload: Upload) -> JobEnded:
+        whole = self._outcomes.whole
+        event = await (self._transcribed(upload) if whole is None else self._filled(upload, whole))
+        await self._bus.create(topology.end(self._outcomes.run, event.attempt), msgspec.json.encode(event))
+        await self._outcomes.load()  # another process may have stored the end first: that one counts
+        return self._outcomes.end or event
+
+    async def _transcribed(self, upload: Upload) -> JobEnded:
+        """Hand out the whole recording, and wait until every chunk has its outcome."""
         count, recording, state = 0, NOTHING, JobState.COMPLETED
         try:
-            count, recording = await self._hand_out()
+            count, recording = await self._hand_out(upload)
             problem = recording.problem or (None if count else problems.NO_SPEECH)
         except BadRecording as error:
             state, problem = JobState.FAILED, error.problem
         await self._outcomes.until_settled(*range(count))
-        ended = self._upload.ended
+        ended = upload.ended
         if ended is not None and ended.interrupted is not None:
             state, problem = JobState.INTERRUPTED, ended.interrupted
-        event = JobEnded(
+        return JobEnded(
             state=state,
             attempt=self._command.attempt,
             chunks=count,
@@ -100,16 +114,23 @@ class Job:
             skipped=recording.skipped,
             problem=problem,
         )
-        await self._bus.create(
-            topology.end(self._outcomes.run, self._command.attempt), msgspec.json.encode(event)
-        )
-        await self._outcomes.load()  # another process may have stored the end first: that one counts
-        return self._outcomes.end or event
 
-    async def _hand_out(self) -> tuple[int, Recording]:
+    async def _filled(self, upload: Upload, whole: JobEnded) -> JobEnded:
+        """Hand out again what has no text; what was found out about the recording stays as it is."""
+        missing = self._outcomes.cuts.keys() - self._outcomes.settled
+        problem = whole.problem
+        try:
+            if missing:
+                await self._hand_out(upload, up_to=max(missing))
+        except BadRecording as error:
+            problem = error.problem
+        await self._outcomes.until_settled(*self._waiting)
+        return msgspec.structs.replace(whole, attempt=self._command.attempt, problem=problem)
+
+    async def _hand_out(self, upload: Upload, up_to: int | None = None) -> tuple[int, Recording]:
         """Send every chunk when the window allows it; their number, and what the whole was."""
         count = 0
-        async with aclosing(self._upload.parts()) as parts, aclosing(self._chunks(parts)) as ready:
+        async with aclosing(upload.parts()) as parts, aclosing(self._chunks(parts)) as ready:
             async for item in ready:
                 if isinstance(item, Recording):
                     return count, item
@@ -117,6 +138,8 @@ class Job:
                 await self._outcomes.until_settled(*range(item.number - self._settings.window_chunks + 1))
                 await self._send(item)
                 count = item.number + 1
+                if item.number == up_to:
+                    return count, NOTHING
         raise AssertionError("chunks() ends with a Recording")
 
     def _chunks(self, parts: AsyncIterable[bytes]) -> AsyncGenerator[ReadyChunk | Recording, None]:

@@ -15,6 +15,7 @@ from services.contracts.messages import (
     JobEnded,
     JobEvent,
     JobRecord,
+    JobState,
     StartJob,
 )
 from services.contracts.topology import Stream
@@ -39,6 +40,8 @@ class Outcomes:
         self.cuts: dict[int, ChunkCut] = {}
         self.settled: set[int] = set()
         self.end: JobEnded | None = None
+        self.whole: JobEnded | None = None
+        """The end of the earlier attempt that cut the whole recording: this one has its gaps to fill."""
 
     async def load(self) -> None:
         """Read everything stored so far."""
@@ -93,3 +96,5 @@ class Outcomes:
                 self.settled.add(event.chunk)
             case JobEnded() if event.attempt == self._command.attempt:
                 self.end = event
+            case JobEnded() if event.state is not JobState.FAILED:
+                self.whole = self.whole or event

@@ -19,6 +19,11 @@ EMPTY = Problem(
     code="empty_file",
     message="The file is empty. Choose the recording again; it may still have been copying.",
 )
+ERASED = Problem(
+    code="audio_expired",
+    message="The stretches without text could not be tried again: the recording itself is erased by now. "
+    "Send it again to have them transcribed.",
+)
 NOT_AUDIO = Problem(
     code="not_audio",
     message="This is not a recording that can be read. "

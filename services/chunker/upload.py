@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 import msgspec
 import structlog
 
+from services.chunker.problems import ERASED, BadRecording
 from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import StorageFull
 from services.contracts import topology
@@ -27,11 +28,15 @@ ABANDONED = Problem(
 class Upload:
     """The parts of one upload in order; `ended` is set once the last one was read."""
 
-    def __init__(self, bus: Bus, run: str, *, silence_seconds: float) -> None:
-        """`silence_seconds` without a new part means that nobody is uploading any more."""
+    def __init__(self, bus: Bus, run: str, *, silence_seconds: float, arrived: bool = False) -> None:
+        """`silence_seconds` without a new part means that nobody is uploading any more.
+
+        With `arrived` every part was there once: one that is missing was erased, and raises `BadRecording`.
+        """
         self._bus = bus
         self._run = run
         self._silence_seconds = silence_seconds
+        self._arrived = arrived
         self._received = 0
         self.ended: EndOfUpload | None = None
 
@@ -60,9 +65,13 @@ class Upload:
         while True:
             woken.clear()
             asked = loop.time()
-            stored = await self._bus.last(Stream.UP, topology.part(self._run, number))
+            stored = await self._bus.last(
+                Stream.UP, topology.part(self._run, number), by_leader=self._arrived
+            )
             if stored is not None:
                 return stored
+            if self._arrived:
+                raise BadRecording(ERASED)
             quiet_until += loop.time() - asked  # a broker that is away stops the uploader too
             if loop.time() >= quiet_until:
                 await self._declare_abandoned(number)

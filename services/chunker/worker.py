@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from services.chunker.chunks import Tools
 from services.chunker.job import Job
-from services.chunker.outcomes import JobGoneError
+from services.chunker.outcomes import JobGoneError, Outcomes
 from services.chunker.settings import Settings
 from services.common.bus import Bus, woken_within
 from services.common.consumer import Consumer, Delivery
@@ -71,8 +71,11 @@ class Chunker:
     async def _handle(self, command: StartJob, _delivery: Delivery) -> None:
         subject = topology.job_record(command.owner, command.job)
         record = await self._record(subject, command)
-        if record is None or record.deleted or record.run > command.run:
+        if record is None or record.deleted or record.run != command.run:
             await self._erase(command)
+            return
+        if record.attempt != command.attempt:
+            log.info("attempt_not_current", current=record.attempt)
             return
         record = await self._jobs.change(subject, _started) or record
         started = time.monotonic()
@@ -82,25 +85,26 @@ class Chunker:
             log.info("job_gone")
             await self._erase(command)
             return
-        await self._jobs.change(subject, lambda old: _ended(old, command, end, upload.ended))
+        await self._jobs.change(subject, lambda old: _ended(old, command, end, upload))
         ENDED.labels(end.state).inc()
         log.info(
             "job_ended", state=end.state, chunks=end.chunks, seconds=round(time.monotonic() - started, 1)
         )
 
     async def _record(self, subject: str, command: StartJob) -> JobRecord | None:
-        """The job's record, which is stored just after its command; None when none comes."""
+        """The job's record, which is stored just after its command; an older one or None when none comes."""
+        record = None
         async with self._bus.woken_by(topology.live_job(command.owner, command.job)) as woken:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RECORD_SECONDS):
                     while True:
                         woken.clear()
                         record = await self._jobs.get(subject)
-                        if record is not None and record.run >= command.run:
+                        if record is not None and _knows(record, command):
                             return record
                         await woken_within(woken, RECHECK_SECONDS)
         log.warning("job_without_record")
-        return None
+        return record
 
     async def _erase(self, command: StartJob) -> None:
         """What was stored for a run after it was deleted, replaced or found without a record."""
@@ -110,14 +114,33 @@ class Chunker:
         await self._bus.purge(Stream.UP, topology.part(run))
 
     async def _give_up(self, command: StartJob, _delivery: Delivery, error: ServiceError) -> None:
-        """Nobody could work on this job: it ends as failed, and says why."""
-        run = run_id(command.job, command.run)
-        problem = Problem(code=error.code, message=f"The recording could not be processed: {error}")
-        end = JobEnded(state=JobState.FAILED, attempt=command.attempt, chunks=0, duration=0, problem=problem)
-        await self._bus.create(topology.end(run, command.attempt), msgspec.json.encode(end))
+        """Nobody could work on this job: its attempt ends, and says why."""
+        outcomes = Outcomes(self._bus, command)
+        await outcomes.load()
+        end = outcomes.end or _given_up(command, outcomes.whole, error)
+        if not await self._bus.create(topology.end(outcomes.run, end.attempt), msgspec.json.encode(end)):
+            await outcomes.load()  # another process was faster: its end counts
+            end = outcomes.end or end
         subject = topology.job_record(command.owner, command.job)
         await self._jobs.change(subject, lambda old: _ended(old, command, end, None))
         ENDED.labels(end.state).inc()
+
+
+def _knows(record: JobRecord, command: StartJob) -> bool:
+    """Whether the record is of the command's attempt or a later one, or says that nothing must be done."""
+    if record.run != command.run:
+        return record.run > command.run
+    return record.deleted or record.attempt >= command.attempt
+
+
+def _given_up(command: StartJob, whole: JobEnded | None, error: ServiceError) -> JobEnded:
+    """The end of an attempt that nobody could make; a job that had ended keeps what it has."""
+    if whole is not None:
+        message = f"The stretches without text could not be tried again: {error}"
+        problem = Problem(code=error.code, message=message)
+        return msgspec.structs.replace(whole, attempt=command.attempt, problem=problem)
+    problem = Problem(code=error.code, message=f"The recording could not be processed: {error}")
+    return JobEnded(state=JobState.FAILED, attempt=command.attempt, chunks=0, duration=0, problem=problem)
 
 
 def _started(record: JobRecord) -> JobRecord:
@@ -128,7 +151,8 @@ def _started(record: JobRecord) -> JobRecord:
 
 def _ended(record: JobRecord, command: StartJob, end: JobEnded, upload: EndOfUpload | None) -> JobRecord:
     """The record after the run's end, unless it belongs to a later run or is a tombstone."""
-    if record.deleted or record.run != command.run or record.state.final:
+    ours = (record.run, record.attempt) == (command.run, command.attempt)
+    if record.deleted or not ours or record.state.final:
         return record
     if upload is not None:
         record = _uploaded(record, upload)

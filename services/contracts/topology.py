@@ -10,8 +10,8 @@ import msgspec
 
 from services.contracts.messages import Lane
 
-MINIMUM_SERVER = (2, 10, 0)
-"""Older nats-server loses work-queue state on kill -9, and has no sync_interval."""
+MINIMUM_SERVER = (2, 10, 4)
+"""2.9 loses work-queue state on kill -9; from 2.10.4 on a message can be given up with a reason."""
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
@@ -83,7 +83,7 @@ def streams(
         ),
         StreamSpec(
             name=Stream.CTL,
-            subjects=("ctl.*.*.*",),
+            subjects=("ctl.>",),
             retention=Retention.WORK_QUEUE,
             max_bytes=GIB // 4,
             max_age_seconds=audio_seconds,
@@ -154,9 +154,9 @@ def part(run: str, number: int | str = "*") -> str:
     return f"up.{run}.{number}"
 
 
-def control(lane: Lane | str, owner: str, run: str) -> str:
-    """The command that takes one upload of a job (`identifiers.run_id`) to its end."""
-    return f"ctl.{lane}.{owner}.{run}"
+def control(lane: Lane | str, owner: str, run: str, attempt: int | str = "*") -> str:
+    """The command that takes one upload of a job (`identifiers.run_id`) to its end, or fills its gaps."""
+    return f"ctl.{lane}.{owner}.{run}.{attempt}"
 
 
 def chunk(lane: Lane | str, run: str, number: int | str = "*") -> str:

@@ -32,6 +32,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: str | None
     upload: Upload
     duration: float | None
+    attempt: int
+    """How often its gaps were tried again."""
     options: JobOptions
     error: Problem | None
     notice: Problem | None
@@ -64,6 +66,7 @@ def shown(record: JobRecord, progress: Progress | None = None) -> Job:
         ended_at=None if record.ended_at is None else _date(record.ended_at),
         upload=_upload(record, progress),
         duration=None if duration is None else round(duration / SAMPLE_RATE, 2),
+        attempt=record.attempt,
         options=record.options,
         error=problem if failed else None,
         notice=None if failed else problem,
@@ -77,9 +80,10 @@ def shown(record: JobRecord, progress: Progress | None = None) -> Job:
 
 
 def viewed(record: JobRecord, progress: Progress) -> View:
-    """The progress of a record's current run."""
+    """The progress of a record's current attempt."""
     stored = record.upload is not UploadState.RECEIVING
-    return progress.view(record.upload_bytes if stored else record.announced_bytes, record.duration)
+    source_bytes = record.upload_bytes if stored else record.announced_bytes
+    return progress.view(source_bytes, record.duration, record.attempt)
 
 
 def location(record: JobRecord) -> str:

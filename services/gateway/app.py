@@ -20,6 +20,7 @@ from services.gateway.pages import PAGES, read_pages
 from services.gateway.parts import PROCESS_WINDOW
 from services.gateway.reception import Stores
 from services.gateway.results import RESULTS, Results
+from services.gateway.retries import RETRIES, Retries
 from services.gateway.security_headers import secured
 from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS, Streams
@@ -35,6 +36,7 @@ ROUTES = (
     web.get("/v1/jobs", job_routes.list_jobs),
     web.get("/v1/jobs/{id}", job_routes.get_job),
     web.delete("/v1/jobs/{id}", job_routes.delete_job),
+    web.post("/v1/jobs/{id}/retry", job_routes.retry_job),
     web.get("/v1/jobs/{id}/events", events.get_events),
     web.get("/v1/jobs/{id}/transcript", job_routes.get_transcript),
     web.get("/api/hotwords", hotwords.get_hotwords),
@@ -84,6 +86,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[JOBS] = Jobs(bus)
     app[HOTWORD_LISTS] = HotwordLists(bus)
     app[RESULTS] = Results(bus)
+    app[RETRIES] = Retries(bus, app[JOBS], app[RESULTS])
     stores = Stores(
         bus=app[UPLOAD_BUS],
         window=asyncio.Semaphore(PROCESS_WINDOW),

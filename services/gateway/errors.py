@@ -6,7 +6,7 @@
   + WrongOrigin                                                      403
   + NotFound                                                         404
   + UploadTooSlow, UploadInterrupted                                 408
-  + UploadInProgress, DifferentContent                               409
+  + UploadInProgress, DifferentContent, JobRunning, NoGaps, AudioExpired   409
   + TooLarge                                                         413
   + UnsupportedMediaType                                             415
   + SlowDown, TooManyUploads                                         429
@@ -103,6 +103,27 @@ class UploadInProgress(HttpError):
 
     status = 409
     code = "upload_in_progress"
+
+
+class JobRunning(HttpError):
+    """What was asked for needs a job that has ended."""
+
+    status = 409
+    code = "job_running"
+
+
+class NoGaps(HttpError):
+    """Nothing of the job is missing."""
+
+    status = 409
+    code = "no_gaps"
+
+
+class AudioExpired(HttpError):
+    """The recording's retention has ended."""
+
+    status = 409
+    code = "audio_expired"
 
 
 class DifferentContent(HttpError):

@@ -32,7 +32,7 @@ def named(event: JobEvent) -> tuple[str, Shape]:
                 "notices": event.notices,
             }
         case ChunkFailed():
-            return "gap", {**_place(event), "error": event.problem}
+            return "gap", {**_place(event), "attempt": event.attempt, "error": event.problem}
         case JobEnded():
             return "end", _end(event.state, event.duration, event.chunks, event.skipped, event.problem)
 

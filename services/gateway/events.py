@@ -32,7 +32,9 @@ async def get_events(request: web.Request) -> web.StreamResponse:
     after = _after(request)
     progress = await request.app[RESULTS].progress(record)
     if progress.end_of(record.attempt) and after >= progress.sequence:
-        return web.Response(status=204)
+        record = await request.app[JOBS].newest(record) or record  # its gaps may be tried again by now
+        if progress.end_of(record.attempt):
+            return web.Response(status=204)
     response = event_stream_response()
     with request.app[WAKEUPS].on(record.id) as woken:
         async with request.app[STREAMS].open(request, response) as stream:
@@ -66,14 +68,22 @@ class _Reader:
         return await self._tell_events() or await self._tell_lost_end()
 
     async def _tell_events(self) -> bool:
-        """Send what is stored; whether that was the end."""
+        """Send what is stored; whether that was the end. The ends of earlier attempts are nobody's end."""
         async for sequence, event in self._results.events(self._record, self._after):
-            name, data = named(event)
-            await self._stream.send(data, event=name, sequence=sequence)
+            over = isinstance(event, JobEnded) and await self._is_last(event)
+            if over or not isinstance(event, JobEnded):
+                name, data = named(event)
+                await self._stream.send(data, event=name, sequence=sequence)
             self._after = sequence
-            if isinstance(event, JobEnded) and event.attempt >= self._record.attempt:
+            if over:
                 return True
         return False
+
+    async def _is_last(self, end: JobEnded) -> bool:
+        """Whether no attempt follows this end's, as far as anybody knows."""
+        if end.attempt >= self._record.attempt:
+            self._record = await self._jobs.newest(self._record) or self._record
+        return end.attempt >= self._record.attempt
 
     async def _tell_job(self, progress: Progress) -> None:
         job, now = shown(self._record, progress), time.monotonic()
@@ -97,7 +107,7 @@ class _Reader:
 
 
 def _state(job: Job) -> tuple[object, ...]:
-    return job.status, job.upload.state, job.duration
+    return job.status, job.upload.state, job.duration, job.attempt
 
 
 def _percent(job: Job) -> int:

@@ -10,12 +10,12 @@ from prometheus_client import Counter
 
 from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import ServiceError
-from services.contracts import topology
+from services.contracts import attempts, topology
 from services.contracts.identifiers import run_id
 from services.contracts.messages import JobOptions, JobRecord, StartJob, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.gateway.claim import DEAD_SECONDS
-from services.gateway.jobs import Jobs, command_subject, last_part, settled_upload
+from services.gateway.jobs import Jobs, last_part, settled_upload
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -131,7 +131,7 @@ class Janitor:
             if _alive(last):
                 return
             record = await self._settle(record, settled_upload(record, last))
-        if await self._bus.last(Stream.CTL, command_subject(record)) is None:
+        if await self._bus.last(Stream.CTL, attempts.command_subject(record)) is None:
             await self._jobs.start(record)
             ACTIONS.labels("restarted").inc()
             log.warning("job_restarted", job=record.id, run=record.run)

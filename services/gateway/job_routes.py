@@ -1,4 +1,4 @@
-"""`/v1/jobs`: upload, list, look at, read and delete jobs."""
+"""`/v1/jobs`: upload, list, look at, read, retry and delete jobs."""
 
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from services.gateway.identity import Identity
 from services.gateway.intake import INTAKE, checked_key
 from services.gateway.jobs import JOBS
 from services.gateway.results import RESULTS
+from services.gateway.retries import RETRIES
 from services.gateway.transcript import Format, Transcript
 
 DEFAULT_LIMIT = 50
@@ -56,6 +57,12 @@ async def delete_job(request: web.Request) -> web.Response:
     record = await _record(request, await caller(request))
     await request.app[JOBS].delete(record)
     return web.Response(status=204)
+
+
+async def retry_job(request: web.Request) -> web.Response:
+    """Try the gaps of a job again; a repeat while they are being tried changes nothing."""
+    record = await request.app[RETRIES].begin(await _record(request, await caller(request)))
+    return json_response(shown(record, await request.app[RESULTS].progress(record)), status=202)
 
 
 async def get_transcript(request: web.Request) -> web.Response:

@@ -10,9 +10,9 @@ from aiohttp import web
 
 from services.common.bus import Bus, Stored
 from services.common.documents import Documents
-from services.contracts import topology
+from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
-from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, StartJob, UploadState
+from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, UploadState
 from services.contracts.topology import Stream
 from services.gateway.errors import InvalidRequest, NotFound
 
@@ -87,9 +87,26 @@ class Jobs:
         return await self._records.change(topology.job_record(record.owner, record.id), change)
 
     async def start(self, record: JobRecord) -> None:
-        """Hand this run of the job to the chunkers; once is enough, twice does no harm."""
-        command = StartJob(owner=record.owner, job=record.id, run=record.run, attempt=record.attempt)
-        await self._bus.create(command_subject(record), msgspec.json.encode(command))
+        """Hand this attempt at the job to the chunkers; once is enough, twice does no harm."""
+        await self._bus.create(
+            attempts.command_subject(record), msgspec.json.encode(attempts.command(record))
+        )
+
+    async def retry(self, record: JobRecord, duration: int | None) -> JobRecord | None:
+        """Begin the attempt after the record's, which has ended; None where the job was deleted meanwhile.
+
+        The command is stored first: without the record nobody obeys it, and once the record says so
+        somebody does.
+        """
+        await self.start(attempts.retried(record))
+
+        def begun(old: JobRecord) -> JobRecord:
+            if old.deleted or (old.run, old.attempt) != (record.run, record.attempt):
+                return old
+            return msgspec.structs.replace(attempts.retried(old), duration=duration)
+
+        changed = await self.change(record, begun)
+        return None if changed is None or changed.deleted else changed
 
     async def page(self, owner: str, limit: int, after: str | None) -> tuple[list[JobRecord], str | None]:
         """Up to `limit` jobs, newest first, after the cursor; and the cursor of the next page."""
@@ -136,11 +153,6 @@ class Jobs:
 
 
 JOBS = web.AppKey("jobs", Jobs)
-
-
-def command_subject(record: JobRecord) -> str:
-    """Where the command of the record's current run stands."""
-    return topology.control(record.lane, record.owner, run_id(record.id, record.run))
 
 
 def tombstone(record: JobRecord) -> JobRecord:

@@ -137,7 +137,7 @@ class _Replay:
         self._after = 0
         self._begun = False
         self._percent = 0
-        self._segments = 0
+        self._settled: set[int] = set()
 
     async def advance(self, woken: asyncio.Event) -> bool:
         """Send what is new; whether the job has ended or was deleted."""
@@ -157,6 +157,7 @@ class _Replay:
             if not isinstance(event, ChunkCut):
                 await self._begin()
             if isinstance(event, ChunkTranscribed | ChunkFailed):
+                self._settled.add(event.chunk)
                 await self._advance()
             if isinstance(event, JobEnded) and event.attempt >= self._record.attempt:
                 await self._finish()
@@ -177,10 +178,8 @@ class _Replay:
         job = shown(self._record, await self._app[RESULTS].progress(self._record))
         percent = job.progress.percent if job.progress else 0
         self._percent = max(self._percent, percent)
-        self._segments += 1
-        await self._stream.send(
-            Advanced(progress=self._percent, current_segment=self._segments, transcript=self._transcript.text)
-        )
+        current, text = len(self._settled), self._transcript.text
+        await self._stream.send(Advanced(progress=self._percent, current_segment=current, transcript=text))
 
     async def _finish(self) -> None:
         problem = problem_of(self._transcript)

@@ -2,5 +2,6 @@
 
 from tests.auth_process import secrets_url
 from tests.gateways import gateway, start_gateway
+from tests.pipeline import pipeline, talk
 
-__all__ = ["gateway", "secrets_url", "start_gateway"]
+__all__ = ["gateway", "pipeline", "secrets_url", "start_gateway", "talk"]

@@ -103,7 +103,7 @@ async def test_what_comes_back_of_a_deleted_job_is_erased_again(bus: Bus, jobs: 
 
 async def test_a_job_without_its_command_is_handed_out_again(bus: Bus, jobs: Jobs) -> None:
     record = await stored_job(bus, jobs, upload=UploadState.STORED)
-    command = topology.control("short", record.owner, run_id(record.id, 0))
+    command = topology.control("short", record.owner, run_id(record.id, 0), 0)
     await bus.purge(Stream.CTL, command)
     await janitor(bus, jobs).round()
     assert await bus.last(Stream.CTL, command) is None

@@ -108,6 +108,30 @@ def test_a_gap_counts_as_done_until_a_later_attempt_fills_it() -> None:
     assert progress.view(1000).transcribed_seconds == 20.0
 
 
+def test_a_new_attempt_counts_the_gaps_it_tries_as_not_done() -> None:
+    progress = folded(
+        cut(0, 0, 30, source_bytes=500),
+        cut(1, 30, 40, source_bytes=1000),
+        text(0, 0, 30),
+        gap(1, 30, 40),
+        end(40),
+    )
+    assert progress.view(1000).percent == 100
+    again = progress.view(1000, 40 * SAMPLE_RATE, attempt=1)
+    assert (again.percent, again.chunks_done, again.gaps, again.transcribed_seconds) == (75, 1, 1, 30.0)
+    progress.add(6, gap(1, 30, 40, attempt=1))
+    again = progress.view(1000, 40 * SAMPLE_RATE, attempt=1)
+    assert (again.percent, again.chunks_done, again.gaps) == (99, 2, 1)
+    progress.add(7, end(40, attempt=1))
+    assert progress.view(1000, attempt=1).percent == 100
+
+
+def test_an_attempt_that_ended_early_leaves_nothing_open() -> None:
+    progress = folded(cut(0, 0, 20, source_bytes=1000), gap(0, 0, 20), end(20), end(20, attempt=1))
+    view = progress.view(1000, attempt=1)
+    assert (view.percent, view.chunks_done, view.gaps) == (100, 1, 1)
+
+
 def test_a_gap_after_the_text_changes_nothing() -> None:
     assert folded(cut(0, 0, 20, source_bytes=1), text(0, 0, 20), gap(0, 0, 20)).view(1).gaps == 0
 

@@ -1,0 +1,31 @@
+"""Attempts at a job: its first pass over the recording, and one more each time its gaps are tried again."""
+
+import time
+
+import msgspec
+
+from services.contracts import topology
+from services.contracts.identifiers import run_id
+from services.contracts.messages import JobRecord, JobState, StartJob
+
+
+def retried(record: JobRecord) -> JobRecord:
+    """The record of the attempt after this one."""
+    return msgspec.structs.replace(
+        record,
+        attempt=record.attempt + 1,
+        state=JobState.RUNNING,
+        started_at=record.started_at or time.time(),
+        ended_at=None,
+        problem=None,
+    )
+
+
+def command(record: JobRecord) -> StartJob:
+    """What tells the chunkers to make the record's current attempt."""
+    return StartJob(owner=record.owner, job=record.id, run=record.run, attempt=record.attempt)
+
+
+def command_subject(record: JobRecord) -> str:
+    """Where that command stands until its attempt is over."""
+    return topology.control(record.lane, record.owner, run_id(record.id, record.run), record.attempt)
