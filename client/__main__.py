@@ -1,4 +1,4 @@
-"""`python -m client recording.mp3`: from a recording to its text beside it; or `check-hotwords`."""
+"""`python -m client recording.mp3`: from a recording to its text beside it; or `retry`, `check-hotwords`."""
 
 import asyncio
 import os
@@ -7,21 +7,23 @@ from collections.abc import Mapping, Sequence
 
 import aiohttp
 
-from client import check_hotwords
-from client.arguments import STDOUT, Arguments, parse
-from client.display import Display, clock
+from client import check_hotwords, retry
+from client.arguments import Arguments, parse
+from client.display import Display
 from client.errors import ClientError
+from client.outcome import FAILED, INTERRUPTED, report
 from client.output import write
 from client.session import Session
 from client.transcribing import Transcribing
 
-OK, FAILED, GAPS, INTERRUPTED = 0, 1, 3, 130
+COMMANDS = {check_hotwords.NAME: check_hotwords.main, retry.NAME: retry.main}
+"""By their name as the first argument; anything else is a recording."""
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run the command and return its exit code."""
-    if list(argv[:1]) == [check_hotwords.NAME]:
-        return check_hotwords.main(argv[1:], environ)
+    if argv and argv[0] in COMMANDS:
+        return COMMANDS[argv[0]](argv[1:], environ)
     arguments = parse(argv, environ)
     with Display(quiet=arguments.quiet) as display:
         try:
@@ -42,18 +44,7 @@ async def _transcribe(arguments: Arguments, display: Display) -> int:
         except asyncio.CancelledError:
             _say_what_goes_on(run, arguments, display)
             raise
-        return _report(run, arguments, display)
-
-
-def _report(run: Transcribing, arguments: Arguments, display: Display) -> int:
-    end, gaps = run.reading.end, run.reading.gaps
-    if end and end.notice:
-        display.warn(end.notice.message)
-    for _, gap in sorted(gaps.items()):
-        display.warn(f"no text from {clock(gap.start)} to {clock(gap.end)}: {gap.error.message}")
-    if arguments.output != STDOUT:
-        display.say(f"Transcript: {arguments.output}")
-    return GAPS if gaps else OK
+        return report(str(run.job_id), run.reading, arguments.output, display)
 
 
 def _say_what_goes_on(run: Transcribing, arguments: Arguments, display: Display) -> None:

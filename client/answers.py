@@ -44,6 +44,7 @@ class Job(msgspec.Struct, frozen=True):
     upload: Upload
     duration: float | None = None
     progress: Progress | None = None
+    attempt: int = 0
 
 
 class Jobs(msgspec.Struct, frozen=True):
@@ -84,6 +85,7 @@ class Gap(msgspec.Struct, frozen=True):
     start: float
     end: float
     error: Problem
+    attempt: int = 0
 
 
 class End(msgspec.Struct, frozen=True):

@@ -27,6 +27,7 @@ exit codes
 example
   python -m client meeting.mp3 --hotwords "Katherine, Lynx"
 
+To have the stretches without text tried again: python -m client retry --help
 To see whether the server's endpoint honours hotwords: python -m client check-hotwords --help
 """
 
@@ -94,6 +95,15 @@ def add_server(parser: argparse.ArgumentParser, environ: Mapping[str, str]) -> N
     add("--password", default=environ.get("WHISPER_PASSWORD"), metavar="WORD", help="WHISPER_PASSWORD")
 
 
+def add_output(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """What is written, and where."""
+    add = parser.add_argument
+    add("--format", choices=tuple(FORMATS), default="text", help="default: text")
+    where = f"where to write, - for standard output; default: {default}"
+    add("--output", type=Path, metavar="FILE", help=where)
+    add("--quiet", action="store_true", help="show errors and warnings only")
+
+
 def require_login(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     """Exit 2 where nobody is named."""
     for name in ("username", "password"):
@@ -136,13 +146,6 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--boost", type=float, metavar="NATS", help="how strongly logit_bias pulls, 0 to 5")
     add("--language", metavar="CODE", help="language spoken, such as en or zh; default: detected")
     add("--task", choices=TASKS, help="translate writes English")
-    add("--format", choices=tuple(FORMATS), default="text", help="default: text")
-    add(
-        "--output",
-        type=Path,
-        metavar="FILE",
-        help="where to write, - for standard output; default: NAME_transcript.txt beside the file",
-    )
     add("--no-skip-silence", dest="skip_silence", action="store_false", help="transcribe silence as well")
-    add("--quiet", action="store_true", help="show errors and warnings only")
+    add_output(parser, default="NAME_transcript.txt beside the file")
     return parser

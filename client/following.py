@@ -8,8 +8,10 @@ import aiohttp
 import msgspec
 
 from client.answers import EVENTS, End, Job, JobEvent, Jobs
+from client.display import Display
 from client.errors import ClientError, Refused, Unavailable
 from client.events import RawEvent, parse
+from client.reading import Reading
 from client.retrying import Backoff
 from client.session import Session
 
@@ -40,6 +42,27 @@ async def look_up(session: Session, key: str) -> Job | None:
     """The job that was made under this idempotency key, if it exists."""
     found = await session.get("/v1/jobs", Jobs, idempotency_key=key)
     return found.jobs[0] if found.jobs else None
+
+
+async def follow(session: Session, job_id: str, reading: Reading, display: Display) -> End:
+    """Read the job's events up to its end, and show how far it is."""
+    async with contextlib.aclosing(events(session, job_id)) as stream:
+        async for event in stream:
+            texts = reading.take(event)
+            display.transcribed(reading.done_seconds, reading.total_seconds, texts)
+    if reading.end is None:
+        raise ClientError("the server has no further events of this job")
+    return reading.end
+
+
+async def transcript(session: Session, job_id: str, kind: str) -> bytes:
+    """The words of the job so far, in the format asked for."""
+    retry = Backoff(PATIENCE_SECONDS)
+    while True:
+        try:
+            return await session.get_bytes(f"/v1/jobs/{job_id}/transcript", format=kind)
+        except Unavailable as error:
+            await retry.wait(error)
 
 
 async def events(session: Session, job_id: str) -> AsyncGenerator[JobEvent, None]:

@@ -11,6 +11,7 @@ class Reading:
         self.end: End | None = None
         self._texts: dict[int, str] = {}
         self._next = 0
+        self._attempt = 0
         self._chunk_seconds: dict[int, float] = {}
         self._skipped: dict[int, float] = {}
         self._total: float | None = None
@@ -19,6 +20,7 @@ class Reading:
         """Note the event; returns the texts that may be shown now, in the order of the recording."""
         match event:
             case Job():
+                self._attempt = event.attempt
                 self._total = (
                     event.duration or (event.progress and event.progress.total_seconds) or self._total
                 )
@@ -30,7 +32,8 @@ class Reading:
                 self._chunk_seconds[event.chunk] = event.end - event.start
             case Gap() if event.chunk not in self._texts:
                 self.gaps[event.chunk] = event
-                self._chunk_seconds[event.chunk] = event.end - event.start
+                if self._settled(event.chunk):
+                    self._chunk_seconds[event.chunk] = event.end - event.start
             case End():
                 self.end = event
                 self._total = event.duration or self._total
@@ -48,7 +51,11 @@ class Reading:
 
     def _in_order(self) -> list[str]:
         ready = []
-        while self._next in self._texts or self._next in self.gaps:
+        while self._settled(self._next):
             ready.append(self._texts.get(self._next, ""))
             self._next += 1
         return [text for text in ready if text]
+
+    def _settled(self, chunk: int) -> bool:
+        """Whether the chunk has its outcome; a gap of an earlier attempt is being tried again."""
+        return chunk in self._texts or (chunk in self.gaps and self.gaps[chunk].attempt >= self._attempt)

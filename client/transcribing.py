@@ -10,7 +10,7 @@ from client.answers import End, Job
 from client.arguments import Arguments
 from client.display import Display
 from client.errors import ClientError, Unavailable
-from client.following import events, find, look_up
+from client.following import find, follow, look_up, transcript
 from client.reading import Reading
 from client.retrying import Backoff
 from client.session import Session
@@ -41,7 +41,7 @@ class Transcribing:
         end = await self._end()
         if end.status != "completed":
             raise ClientError(end.error.message if end.error else f"the job ended as {end.status}")
-        return await self._transcript()
+        return await transcript(self._session, str(self.job_id), self._arguments.format)
 
     async def _end(self) -> End:
         """Upload and follow until the job is over, sending again what broke off."""
@@ -79,25 +79,10 @@ class Transcribing:
         return job if job and job.upload.state == "stored" else None
 
     async def _follow(self) -> End:
-        reading = self.reading = Reading()
+        self.reading = Reading()
         job = await find(self._session, self._key)
         self.job_id = job.id
-        async with contextlib.aclosing(events(self._session, job.id)) as stream:
-            async for event in stream:
-                texts = reading.take(event)
-                self._display.transcribed(reading.done_seconds, reading.total_seconds, texts)
-        if reading.end is None:
-            raise ClientError("the server has no further events of this job")
-        return reading.end
-
-    async def _transcript(self) -> bytes:
-        retry = Backoff(PATIENCE_SECONDS)
-        while True:
-            try:
-                path = f"/v1/jobs/{self.job_id}/transcript"
-                return await self._session.get_bytes(path, format=self._arguments.format)
-            except Unavailable as error:
-                await retry.wait(error)
+        return await follow(self._session, job.id, self.reading, self._display)
 
     def _show_upload(self, sent: int) -> None:
         self._display.uploaded(sent, self._size)

@@ -48,6 +48,7 @@ class StandIn:
     token_seconds: int = 900
     refresh_works: bool = True
 
+    retries: int = 0
     logins: int = 0
     refreshes: int = 0
     valid: set[str] = field(default_factory=set)
@@ -67,6 +68,7 @@ class StandIn:
                 web.post("/v1/auth/refresh", self.refresh),
                 web.post("/v1/jobs", self.upload),
                 web.get("/v1/jobs", self.find),
+                web.post("/v1/jobs/{id}/retry", self.retry),
                 web.get("/v1/jobs/{id}/events", self.stream),
                 web.get("/v1/jobs/{id}/transcript", self.read),
             ]
@@ -158,6 +160,13 @@ class StandIn:
                 break
         return response
 
+    async def retry(self, request: web.Request) -> web.Response:
+        if denied := self.denied(request):
+            return denied
+        self.retries += 1
+        self.stored.set()
+        return self.refusals.pop(0) if self.refusals else web.json_response(self.job(), status=202)
+
     async def read(self, request: web.Request) -> web.Response:
         return self.denied(request) or web.Response(
             body=request.query["format"].encode() + b": " + self.transcript
@@ -169,6 +178,7 @@ class StandIn:
             "status": "running",
             "upload": {"state": self.upload_state, "bytes": len(self.received), "total_bytes": None},
             "duration": None,
+            "attempt": self.retries,
             "progress": {"percent": 0, "total_seconds": 20.0},
         }
 

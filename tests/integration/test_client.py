@@ -43,10 +43,13 @@ class Command:
     def transcript(self) -> Path:
         return self.audio.with_name("talk_transcript.txt")
 
+    def what(self, flags: tuple[str, ...]) -> tuple[str, ...]:
+        return flags if flags[:1] == ("retry",) else (str(self.audio), *flags)
+
     async def start(self, *flags: str, **environ: str) -> asyncio.subprocess.Process:
         variables = {"WHISPER_USERNAME": "ann", "WHISPER_PASSWORD": "secret", "WHISPER_API_URL": self.url}
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "client", str(self.audio), *flags),
+            *(sys.executable, "-m", "client", *self.what(flags)),
             env={**os.environ, **variables, **environ},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -236,3 +239,30 @@ async def test_ctrl_c_after_the_upload_says_that_the_job_goes_on(client: Command
     result = await ended(process)
     assert result.code == 130
     assert f"Job {JOB_ID} goes on at the server" in result.err
+
+
+async def test_gaps_are_tried_again_by_the_number_of_their_job(client: Command, server: StandIn) -> None:
+    server.events = [text(1, "two"), gap(0, "the endpoint failed"), text(0, "one"), end()]
+    server.refusals = [refusal(503, "unavailable", "Later.", **{"Retry-After": "0"})]
+    result = await client.run("retry", JOB_ID)
+    assert (result.code, result.out) == (0, "text: one two\n"), result.err
+    assert server.retries == 2
+
+
+async def test_gaps_that_stay_are_told_with_the_command_for_them(client: Command, server: StandIn) -> None:
+    server.events = [text(1, "two"), gap(0, "the endpoint failed"), end()]
+    result = await client.run("retry", JOB_ID, "--output", str(client.transcript))
+    assert result.code == 3
+    assert "no text from 0:00 to 0:10: the endpoint failed" in result.err
+    assert f"python -m client retry {JOB_ID}" in result.err
+    assert client.transcript.exists()
+
+
+@pytest.mark.parametrize(("code", "expected"), [("no_gaps", 0), ("audio_expired", 1)])
+async def test_a_retry_that_is_refused_says_why(
+    client: Command, server: StandIn, code: str, expected: int
+) -> None:
+    server.refusals = [refusal(409, code, "The server's own sentence.")]
+    result = await client.run("retry", JOB_ID)
+    assert result.code == expected
+    assert ("Nothing is missing" if expected == 0 else "own sentence") in result.err

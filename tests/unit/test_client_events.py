@@ -67,8 +67,8 @@ def text(chunk: int, words: str) -> Text:
     return Text(chunk, chunk * 10.0, chunk * 10.0 + 10, words)
 
 
-def gap(chunk: int) -> Gap:
-    return Gap(chunk, chunk * 10.0, chunk * 10.0 + 10, Problem("model", "the endpoint failed"))
+def gap(chunk: int, attempt: int = 0) -> Gap:
+    return Gap(chunk, chunk * 10.0, chunk * 10.0 + 10, Problem("model", "the endpoint failed"), attempt)
 
 
 def test_texts_come_out_in_the_order_of_the_recording() -> None:
@@ -91,6 +91,16 @@ def test_a_text_that_comes_later_fills_its_gap() -> None:
     assert reading.gaps == {}
     reading.take(gap(0))  # an earlier attempt's, read late
     assert reading.gaps == {}
+
+
+def test_a_gap_that_is_tried_again_is_waited_for() -> None:
+    reading = Reading()
+    reading.take(Job("id", "running", Upload("stored"), attempt=1))
+    assert reading.take(gap(0)) == []
+    assert reading.take(text(1, "after")) == []
+    assert (list(reading.gaps), reading.done_seconds) == ([0], 10.0)
+    assert reading.take(gap(0, attempt=1)) == ["after"]
+    assert (list(reading.gaps), reading.done_seconds) == ([0], 20.0)
 
 
 def test_progress_counts_text_and_silence_left_out() -> None:
