@@ -71,6 +71,8 @@ class _Reader:
         """Send what is stored; whether that was the end. The ends of earlier attempts are nobody's end."""
         async for sequence, event in self._results.events(self._record, self._after):
             over = isinstance(event, JobEnded) and await self._is_last(event)
+            if over:
+                await self._tell_job(await self._results.progress(self._record))
             if over or not isinstance(event, JobEnded):
                 name, data = named(event)
                 await self._stream.send(data, event=name, sequence=sequence)

@@ -1,21 +1,19 @@
 """Every process, the broker included, dies by kill -9 while a recording is in work: nothing of it is lost."""
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.api import Api, Event, logged_in
+from tests.api import Api, logged_in
+from tests.chaos.kills import answering, killed, through_kills
 from tests.speech import recording
 from tests.stack_thread import StackThread
 
 VICTIMS = ("transcriber", "endpoint", "chunker", "nats", "gateway", "auth")
-TEXTS_BETWEEN_KILLS = 2
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +38,7 @@ async def test_each_process_killed_once_costs_no_word(stack: StackThread, talk: 
         _, calm = await api.submit(talk, name="calm")
         await api.finished(calm["id"], seconds=120)
         _, job = await api.submit(talk, name="stormy")
-        events = await _through_kills(stack, api, job["id"])
+        events = await through_kills(stack, api, job["id"], VICTIMS)
 
         transcripts = [await _transcript(api, name) for name in (calm["id"], job["id"])]
 
@@ -61,9 +59,9 @@ async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThrea
             async for event in api.events(job):
                 if event.name == "text":
                     break
-        await _killed(stack, "gateway")
+        await killed(stack, "gateway")
         await asyncio.gather(uploading, return_exceptions=True)
-        await _answering(api)
+        await answering(api)
         await api.finished(job, seconds=90)
 
         assert (await api.job(job))["status"] == "interrupted"
@@ -74,52 +72,9 @@ async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThrea
         assert (await api.finished(job, seconds=90))[-1].data["status"] == "completed"
 
 
-async def _through_kills(stack: StackThread, api: Api, job: str) -> list[Event]:
-    """Follow a job to its end, reconnecting, while one process after the other is killed."""
-    victims = list(VICTIMS)
-    seen: list[Event] = []
-    texts = 0
-    async with asyncio.timeout(300):
-        while not seen or seen[-1].name != "end":
-            with contextlib.suppress(aiohttp.ClientError, AssertionError):
-                async for event in api.events(job, seen[-1].id if seen else None):
-                    if event.id is None:
-                        continue
-                    seen.append(event)
-                    texts += event.name == "text"
-                    if victims and texts >= TEXTS_BETWEEN_KILLS:
-                        texts = 0
-                        await _killed(stack, victims.pop(0))
-            await asyncio.sleep(0.2)
-    assert not victims, f"the job was over before {victims} were killed"
-    return seen
-
-
-async def _killed(stack: StackThread, victim: str) -> None:
-    """kill -9, and start it again as Kubernetes would."""
-    if victim == "nats":
-        server = stack.stack.nats
-        await asyncio.to_thread(stack.do, server.kill())
-        await asyncio.to_thread(stack.do, server.start())
-        return
-    supervisor = stack.stack.supervisor
-    await asyncio.to_thread(stack.do, supervisor.kill(victim))
-    await asyncio.to_thread(stack.do, supervisor.revive(victim))
-
-
-async def _answering(api: Api) -> None:
-    async with asyncio.timeout(30):
-        while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with api.session.get("/v1/me") as answer:
-                    if answer.status == 200:
-                        return
-            await asyncio.sleep(0.1)
-
-
 async def _transcript(api: Api, job: str) -> dict[str, Any]:
     """What the user gets, without what differs between two jobs by nature."""
-    await _answering(api)
+    await answering(api)
     _, body = await api.get(f"/v1/jobs/{job}/transcript", format="json")
     return {name: body[name] for name in ("text", "segments", "gaps", "skipped", "duration", "status")}
 

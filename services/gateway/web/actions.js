@@ -23,7 +23,8 @@ export class Actions {
   /** Offer what makes sense for `recording`, of which `hasText` says whether there is anything to take. */
   render(recording, hasText) {
     this.copy.hidden = this.downloads.hidden = !hasText || !recording.id;
-    this.retry.hidden = !recording.retryable;
+    this.retry.hidden = !recording.retryable && !recording.fillable;
+    say(this.retry, recording.retryable ? "action.retry" : "action.fill");
     say(this.erase, recording.active ? "action.cancel" : "action.erase");
     for (const link of this.links) {
       if (recording.id) link.href = downloadUrl(recording.id, link.dataset.format);

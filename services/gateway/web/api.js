@@ -23,6 +23,11 @@ export async function jobOfUpload(key) {
 /** Cancel a job that still runs, then erase its audio and text. */
 export const erase = (id) => send(jobUrl(id), { method: "DELETE" });
 
+/** Have the stretches without text tried again; the job as it is from then on. */
+export async function fillGaps(id) {
+  return (await send(`${jobUrl(id)}/retry`, { method: "POST" })).json();
+}
+
 export async function saveHotwords(config) {
   const headers = { "Content-Type": "application/json" };
   const answer = await send("/api/hotwords", { method: "POST", headers, body: JSON.stringify(config) });
@@ -36,7 +41,6 @@ export function eventsUrl(id, after = null) {
 
 /** Where a transcript is downloaded as `text`, `srt`, `vtt` or `json`. */
 export const downloadUrl = (id, format) => `${jobUrl(id)}/transcript?format=${format}&download=1`;
-
 
 /** Leave for the log-in form; nothing on this page works without it. */
 export function goToLogin() {

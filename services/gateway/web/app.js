@@ -30,6 +30,7 @@ class Page {
     this.queue = new UploadQueue((upload) => this.recordings.addUpload(upload));
     this.pane = new Pane(part(root, ".pane"), new Announcer(part(root, ".announcer")), {
       retry: (recording) => this.queue.retry(recording.upload),
+      fill: (recording) => this.fill(recording),
       erase: (recording) => this.erase(recording),
       lost: (recording) => this.#forget(recording),
     });
@@ -66,6 +67,11 @@ class Page {
       if (id) await api.erase(id).catch((problem) => problem.status === 404 || Promise.reject(problem));
       this.#forget(recording);
     });
+  }
+
+  /** Have its gaps tried again; asking twice does no harm. */
+  async fill(recording) {
+    await this.#guard(async () => recording.learn(await api.fillGaps(recording.id)));
   }
 
   async #greet() {

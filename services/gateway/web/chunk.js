@@ -26,10 +26,12 @@ export class ChunkItem {
   }
 
   heard({ start, end, text, segments }) {
+    if (this.text) return false;
     this.end = end;
     this.text = text.trim();
     const whole = this.text ? [{ start, end, text }] : [];
     this.#fill((segments.length ? segments : whole).map(segmentLine));
+    return true;
   }
 
   gap(event) {
@@ -66,7 +68,11 @@ function gapLine({ start, end, error }) {
   const words = element("span", { class: "line-text" });
   const values = { start: clock(start), end: clock(end), reason: () => explain(error) };
   say(words, "transcript.gap", values);
-  return line("gap", start, words);
+  const again = element("button", { type: "button", class: "button plain gap-retry" });
+  say(again, "action.retry");
+  const shown = line("gap", start, words);
+  shown.append(again);
+  return shown;
 }
 
 function pendingLine(start) {

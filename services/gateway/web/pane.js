@@ -12,10 +12,11 @@ import { Progress } from "./progress.js";
 import { isFinal, reason } from "./status.js";
 import { Transcript } from "./transcript.js";
 
-/** Shows one recording at a time; `on` has `retry(recording)`, `erase(recording)` and `lost(recording)`. */
+/** Shows one recording at a time; `on` has `retry`, `fill`, `erase` and `lost`, each for a recording. */
 export class Pane {
   recording = null;
   #stop = null;
+  #attempt = 0;
   #progress = new Progress();
   #language = null;
   #said = null;
@@ -31,8 +32,11 @@ export class Pane {
     this.hint = part(root, ".transcript-hint");
     this.actions = new Actions(root, {
       copy: () => this.transcript.text,
-      retry: () => on.retry(this.recording),
+      retry: () => (this.recording.retryable ? on.retry(this.recording) : on.fill(this.recording)),
       erase: () => on.erase(this.recording),
+    });
+    this.body.addEventListener("click", ({ target }) => {
+      if (target.closest(".gap-retry")) on.fill(this.recording);
     });
     document.addEventListener("languagechange", () => this.#setTitle());
   }
@@ -52,21 +56,28 @@ export class Pane {
   changed(recording) {
     if (recording !== this.recording) return;
     if (recording && !recording.job && this.#stop) this.#restart(); // sent again from the start
+    if (this.#stop && recording.job.attempt > this.#attempt) this.#forgetProgress();
     if (recording?.job && !this.#stop) this.#follow(recording);
     this.#scheduleRender();
   }
 
   #restart() {
+    this.#forgetProgress();
+    this.#language = null;
+    this.transcript.clear();
+  }
+
+  /** Its gaps are tried again: the text stays, and the events tell how far it is. */
+  #forgetProgress() {
     this.#stop?.();
     this.#stop = null;
     this.#progress = new Progress();
-    this.#language = null;
-    this.transcript.clear();
     this.head.remark(null);
     this.head.reconnecting(false);
   }
 
   #follow(recording) {
+    this.#attempt = recording.job.attempt;
     if (isFinal(recording.job)) this.transcript.readFromStart();
     this.#stop = follow(recording.id, {
       job: (job) => this.#heardJob(recording, job),
@@ -80,6 +91,7 @@ export class Pane {
   }
 
   #heardJob(recording, job) {
+    if (job.attempt < this.#attempt) return;
     this.#progress.job(job);
     if (job.notice) this.head.remark(() => explain(job.notice));
     recording.learn(job);
@@ -89,8 +101,9 @@ export class Pane {
     this.#language ??= event.language;
     if (event.notices?.length) this.head.remark(() => event.notices.join(" "));
     this.#tellDropped(event.hotwords?.dropped ?? []);
-    this.#grew(() => this.transcript.heard(event), event);
-    if (this.recording.active) this.announcer.news(event.text);
+    let news = false;
+    this.#grew(() => (news = this.transcript.heard(event)), event);
+    if (news && this.recording.active) this.announcer.news(event.text);
   }
 
   async #heardEnd(recording, event) {
@@ -130,6 +143,7 @@ export class Pane {
     const hasText = !this.transcript.empty;
     this.head.render(this.recording, this.#progress, this.#language);
     this.actions.render(this.recording, hasText);
+    this.body.classList.toggle("fillable", this.recording.fillable);
     this.#renderHint(hasText);
     this.#announceStatus();
   }

@@ -8,17 +8,19 @@ export class Progress {
   #total = null;
   #percent = 0;
   #finished = false;
+  #attempt = 0;
 
   /** A `job` event: the gateway's own count, and the length it expects. */
-  job({ progress, duration, status }) {
+  job({ progress, duration, status, attempt }) {
+    this.#attempt = attempt;
     this.#total = duration ?? progress?.total_seconds ?? this.#total;
     this.#percent = Math.max(this.#percent, progress?.percent ?? 0);
     this.#finished ||= status === "completed";
   }
 
-  /** A `text` or `gap` event. */
-  chunk({ chunk, end }) {
-    if (chunk < this.#next) return;
+  /** A `text` or `gap` event; the gap of an earlier attempt is being tried again. */
+  chunk({ chunk, end, attempt }) {
+    if (chunk < this.#next || attempt < this.#attempt) return;
     this.#ends.set(chunk, end);
     while (this.#ends.has(this.#next)) {
       this.#reached = this.#ends.get(this.#next);

@@ -47,6 +47,11 @@ export class Recording extends EventTarget {
     return state === "stopped" || (state === "failed" && worthRetrying(problem));
   }
 
+  /** Whether it has stretches without text that may be tried again. */
+  get fillable() {
+    return Boolean(this.job && isFinal(this.job) && this.job.progress?.gaps);
+  }
+
   /** What stands behind # in the page's address. */
   get address() {
     return this.id ?? this.upload.key;
@@ -68,7 +73,9 @@ export class Recording extends EventTarget {
 
   #outdated(job) {
     if (this.uploading && job.status === "interrupted") return true; // that was the attempt before
-    return this.job?.id === job.id && isFinal(this.job) && this.job.status !== "interrupted" && !isFinal(job);
+    if (this.job?.id !== job.id || job.attempt > this.job.attempt) return false;
+    if (job.attempt < this.job.attempt) return true; // before its gaps were tried again
+    return isFinal(this.job) && this.job.status !== "interrupted" && !isFinal(job);
   }
 
   #uploadChanged() {

@@ -110,6 +110,7 @@ export const ENGLISH = {
   "action.vtt": "Subtitles, WebVTT",
   "action.json": "Everything, JSON",
   "action.retry": "Try again",
+  "action.fill": "Try the gaps again",
   "action.cancel": "Cancel",
   "action.erase": "Delete",
 

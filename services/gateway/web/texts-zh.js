@@ -107,6 +107,7 @@ export const CHINESE = {
   "action.vtt": "WebVTT 字幕",
   "action.json": "完整数据 JSON",
   "action.retry": "重试",
+  "action.fill": "重试缺失的部分",
   "action.cancel": "取消",
   "action.erase": "删除",
 
@@ -151,6 +152,10 @@ export const CHINESE = {
   "problem.cut_short": "录音在 {at} 处中断，文件到此为止。之前的内容是完整的；其余部分请上传完整文件。",
   "problem.damaged": "录音只能解码到 {at}，文件在该处损坏。请转换为 MP3、M4A 或 FLAC 后上传。",
   "problem.spool_too_small": "文件的索引在末尾，且文件过大。请保存为“快速启动”格式，或转换为 MP3。",
+  "problem.job_running": "任务仍在进行，结束后才能重试缺失的部分。",
+  "problem.no_gaps": "没有缺失的部分，无需重试。",
+  "problem.audio_expired": "录音文件已过保存期并被删除，无法再补上缺失的部分。请重新上传录音。",
+  "problem.given_up": "多次尝试均未成功，已放弃处理。",
   "problem.audio_rejected": "模型不接受这段声音。",
   "problem.endpoint_cold": "模型未能及时启动。",
   "problem.endpoint_busy": "模型过于繁忙。",

@@ -15,6 +15,7 @@ export class Transcript {
   #following = true;
   #live = true;
   #lastTop = 0;
+  #tail = null;
 
   /** `scroller` holds `list`; `jump` is the button that leads back to the end. */
   constructor(scroller, list, jump) {
@@ -50,8 +51,9 @@ export class Transcript {
     this.#item(event.chunk).cut(event);
   }
 
+  /** Whether that is news: a job whose gaps are tried again tells everything once more. */
   heard(event) {
-    this.#item(event.chunk).heard(event);
+    return this.#item(event.chunk).heard(event);
   }
 
   gap(event) {
@@ -61,7 +63,9 @@ export class Transcript {
   end({ skipped }) {
     for (const item of this.#items) item.settle();
     const lines = silenceLines(skipped.filter((range) => range.start >= this.#known));
-    if (lines.length) this.list.append(element("li", { class: "chunk" }, ...lines));
+    this.#tail?.remove();
+    this.#tail = element("li", { class: "chunk" }, ...lines);
+    this.list.append(this.#tail);
   }
 
   /** All text so far, a line for each chunk. */
