@@ -1,8 +1,11 @@
-"""`python -m services.chunker`: wire the queues to the decoder and work until SIGTERM."""
+"""`python -m services.chunker`: wire the queues to the decoder and work until SIGTERM; or `dead-letters`."""
 
+import argparse
+import sys
 import tempfile
 from pathlib import Path
 
+from services.chunker import dead_letter_command
 from services.chunker.child import DecodeLimits
 from services.chunker.chunks import Tools
 from services.chunker.settings import Settings
@@ -15,8 +18,14 @@ from services.contracts.topology import MINIMUM_SERVER
 
 
 def main() -> None:
-    """Run the service."""
+    """Run the service, or the operator's command."""
+    parser = argparse.ArgumentParser(prog="python -m services.chunker", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="without one: work")
+    dead_letter_command.add_parser(commands)
+    given = parser.parse_args()
     settings = load_or_exit(Settings)
+    if given.command is not None:
+        sys.exit(dead_letter_command.main(given, settings))
 
     async def serve(lifecycle: Lifecycle) -> None:
         tools = Tools(

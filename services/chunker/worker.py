@@ -12,6 +12,7 @@ from services.chunker.chunks import Tools
 from services.chunker.job import Job
 from services.chunker.outcomes import JobGoneError, Outcomes
 from services.chunker.settings import Settings
+from services.chunker.undelivered import Undelivered
 from services.common.bus import Bus, woken_within
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
@@ -55,6 +56,7 @@ class Chunker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._consumer(Lane.SHORT).run(self._bus, slots, stop))
             group.create_task(self._consumer(Lane.LONG).run(self._bus, max(1, slots * 3 // 4), stop))
+            group.create_task(Undelivered(self._bus, self._end_in_vain).run(stop))
 
     def _consumer(self, lane: Lane) -> Consumer[StartJob]:
         spec = CHUNKERS[lane]
@@ -64,7 +66,7 @@ class Chunker:
             ack_wait_seconds=spec.ack_wait_seconds,
             read=lambda delivery: msgspec.json.decode(delivery.data, type=StartJob),
             handle=self._handle,
-            give_up=self._give_up,
+            give_up=lambda command, _delivery, error: self._end_in_vain(command, error),
             context=lambda command: {"job_id": command.job, "run": command.run},
         )
 
@@ -113,7 +115,7 @@ class Chunker:
         await self._bus.purge(Stream.RES, topology.results(run))
         await self._bus.purge(Stream.UP, topology.part(run))
 
-    async def _give_up(self, command: StartJob, _delivery: Delivery, error: ServiceError) -> None:
+    async def _end_in_vain(self, command: StartJob, error: ServiceError) -> None:
         """Nobody could work on this job: its attempt ends, and says why."""
         outcomes = Outcomes(self._bus, command)
         await outcomes.load()

@@ -95,6 +95,22 @@ class Bus:
         """
         return await self._read(lambda: self.jetstream.get_msg(stream, subject=subject, direct=not by_leader))
 
+    async def at(self, stream: str, sequence: int) -> Stored | None:
+        """The message with this sequence, as the leader knows it."""
+        return await self._read(lambda: self.jetstream.get_msg(stream, seq=sequence))
+
+    async def remove(self, stream: str, sequence: int) -> None:
+        """Erase one message; one that is gone already is no error."""
+
+        async def erase() -> None:
+            try:
+                await self.jetstream.get_msg(stream, seq=sequence)
+            except nats.js.errors.NotFoundError:
+                return
+            await self.jetstream.delete_msg(stream, sequence)
+
+        await self._retried(erase)
+
     async def next(self, stream: str, subjects: str, after: int) -> Stored | None:
         """The first message of the matching subjects whose sequence is greater than `after`."""
         return await self._read(

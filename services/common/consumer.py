@@ -18,6 +18,8 @@ from structlog.contextvars import bound_contextvars
 
 from services.common.bus import Bus
 from services.common.errors import Permanent, ServiceError, Transient
+from services.contracts import topology
+from services.contracts.messages import MessageGivenUp, Problem
 
 log = structlog.get_logger()
 
@@ -79,15 +81,15 @@ class Consumer(Generic[M]):
         """Handle messages `slots` at a time until `stop`, then finish those in hand."""
         async with asyncio.TaskGroup() as group:
             for _ in range(slots):
-                group.create_task(self._run_slot(bus.jetstream, stop))
+                group.create_task(self._run_slot(bus, stop))
 
-    async def _run_slot(self, jetstream: JetStreamContext, stop: asyncio.Event) -> None:
-        subscription = await jetstream.pull_subscribe_bind(self.durable, self.stream)
+    async def _run_slot(self, bus: Bus, stop: asyncio.Event) -> None:
+        subscription = await bus.jetstream.pull_subscribe_bind(self.durable, self.stream)
         try:
             while not stop.is_set():
                 msg = await self._fetched(subscription)
                 if msg is not None:
-                    await self._settle(msg)
+                    await self._settle(bus, msg)
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
@@ -114,21 +116,21 @@ class Consumer(Generic[M]):
             return  # the broker is away; the next fetch finds it
         PENDING.labels(self.durable).set(info.num_pending or 0)
 
-    async def _settle(self, msg: Msg) -> None:
+    async def _settle(self, bus: Bus, msg: Msg) -> None:
         started = time.monotonic()
         with IN_PROGRESS.labels(self.durable).track_inprogress():
-            outcome = await self._outcome(msg)
+            outcome = await self._outcome(bus, msg)
         HANDLED.labels(self.durable, outcome).inc()
         SECONDS.labels(self.durable).observe(time.monotonic() - started)
 
-    async def _outcome(self, msg: Msg) -> str:
+    async def _outcome(self, bus: Bus, msg: Msg) -> str:
         """Handle one message and tell JetStream what became of it."""
         delivery = _delivery(msg)
         try:
             message = self.read(delivery)
         except (msgspec.DecodeError, KeyError, UnicodeError) as error:
             log.error("message_unreadable", subject=msg.subject, error=str(error))  # noqa: TRY400
-            await _told(msg.term())
+            await self._bury(bus, msg, delivery, Problem(code="unreadable", message=str(error)))
             return "unreadable"
         with bound_contextvars(**self.context(message), attempt=delivery.attempt):
             try:
@@ -138,13 +140,13 @@ class Consumer(Generic[M]):
                 await _told(msg.nak())  # another replica takes it at once instead of after the ack wait
                 raise
             except Exception as error:
-                return await self._failed(msg, message, delivery, error)
+                return await self._failed(bus, msg, message, delivery, error)
         self._failing.pop(delivery.sequence, None)
         await _told(msg.ack())
         LAST_SUCCESS.labels(self.durable).set_to_current_time()
         return "done"
 
-    async def _failed(self, msg: Msg, message: M, delivery: Delivery, error: Exception) -> str:
+    async def _failed(self, bus: Bus, msg: Msg, message: M, delivery: Delivery, error: Exception) -> str:
         if not isinstance(error, ServiceError):
             log.exception("handler_broke", queue=self.durable)
             error = Transient(
@@ -161,7 +163,7 @@ class Consumer(Generic[M]):
                 await _told(msg.nak(delay=LONGEST_DELAY_SECONDS))
                 return "deferred"
             self._failing.pop(delivery.sequence, None)
-            await _told(msg.term())
+            await self._bury(bus, msg, delivery, Problem(code=error.code, message=str(error)))
             return "given_up"
         wanted = error.retry_after if isinstance(error, Transient) else None
         delay = (
@@ -170,6 +172,23 @@ class Consumer(Generic[M]):
         log.info("message_deferred", queue=self.durable, error=str(error), delay=delay)
         await _told(msg.nak(delay=delay))
         return "deferred"
+
+    async def _bury(self, bus: Bus, msg: Msg, delivery: Delivery, problem: Problem) -> None:
+        """Take a message out of the queue, and keep for the operator what it was and why."""
+        letter = MessageGivenUp(
+            stream=self.stream,
+            sequence=delivery.sequence,
+            subject=delivery.subject,
+            deliveries=delivery.attempt,
+            problem=problem,
+            at=time.time(),
+        )
+        try:
+            subject = topology.dead_letter(self.stream, delivery.sequence)
+            await bus.create(subject, msgspec.json.encode(letter))
+        except ServiceError as later:  # its job says what happened; only the operator's list lacks it
+            log.warning("dead_letter_lost", error=str(later))
+        await _told(msg.term())
 
     def _exhausted(self, error: Transient, delivery: Delivery) -> bool:
         if error.max_attempts is not None and delivery.attempt >= error.max_attempts:

@@ -200,5 +200,17 @@ class JobEnded(msgspec.Struct, frozen=True, kw_only=True, tag="job.ended.v1"):
     problem: Problem | None = None
 
 
+class MessageGivenUp(msgspec.Struct, frozen=True, kw_only=True, tag="message.given-up.v1"):
+    """A dead letter: what work was given up, and why. Its job says so too, in its end or as a gap."""
+
+    stream: str
+    sequence: int
+    subject: str
+    deliveries: int
+    problem: Problem
+    at: float
+    """Unix time, seconds."""
+
+
 JobEvent = ChunkCut | ChunkTranscribed | ChunkFailed | JobEnded
 """What stands in RES, and what readers of a job's events receive."""

@@ -10,8 +10,8 @@ import msgspec
 
 from services.contracts.messages import Lane
 
-MINIMUM_SERVER = (2, 10, 4)
-"""2.9 loses work-queue state on kill -9; from 2.10.4 on a message can be given up with a reason."""
+MINIMUM_SERVER = (2, 10, 0)
+"""Older nats-server loses work-queue state on kill -9, and has no sync_interval."""
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
@@ -124,10 +124,7 @@ def streams(
         ),
         StreamSpec(
             name=Stream.DLQ,
-            subjects=(
-                "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
-                "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
-            ),
+            subjects=(dead_letter("*"), UNDELIVERED),
             max_bytes=GIB // 4,
             max_age_seconds=7 * DAY_SECONDS,
         ),
@@ -144,6 +141,9 @@ TRANSCRIBER = ConsumerSpec(
     name="transcriber", stream=Stream.CHUNK, filter="chunk.>", ack_wait_seconds=30.0, max_ack_pending=4096
 )
 CONSUMERS = (*CHUNKERS.values(), TRANSCRIBER)
+
+UNDELIVERED = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
+"""JetStream says here that a message reached its consumer's `max_deliver`; ours have none of their own."""
 
 AUTH_REQUESTS = "auth.requests"
 AUTH_QUEUE = "auth"
@@ -187,6 +187,20 @@ def gap(run: str, number: int | str = "*", attempt: int | str = "*") -> str:
 def end(run: str, attempt: int | str = "*") -> str:
     """The end of one attempt."""
     return f"res.{run}.end.{attempt}"
+
+
+def dead_letter(stream: str, sequence: int | str = "*") -> str:
+    """What is kept of a message of a work queue that was given up."""
+    return f"dlq.{stream}.{sequence}"
+
+
+def job_of_work(subject: str) -> str | None:
+    """The job that a command or a chunk belongs to."""
+    match subject.split("."):
+        case ["ctl", _, _, run, _] | ["chunk", _, run, _]:
+            return run.rpartition("-")[0]
+        case _:
+            return None
 
 
 def job_record(owner: str, job: str) -> str:

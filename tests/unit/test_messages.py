@@ -51,6 +51,7 @@ from services.contracts.messages import (
     JobRecord,
     JobState,
     Lane,
+    MessageGivenUp,
     Problem,
     Range,
     StartJob,
@@ -161,6 +162,14 @@ EXPECTED: dict[str, msgspec.Struct] = {
         duration=1_000_000,
         skipped=(Range(900_000, 1_000_000),),
         problem=PROBLEM,
+    ),
+    "message_given_up": MessageGivenUp(
+        stream="CHUNK",
+        sequence=17,
+        subject=f"chunk.short.{JOB}-1.3",
+        deliveries=3,
+        problem=PROBLEM,
+        at=1_700_000_060.0,
     ),
 }
 """Every message with every field set, by the name of its file."""
