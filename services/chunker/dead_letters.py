@@ -2,7 +2,7 @@
 
 import msgspec
 
-from services.chunker.undelivered import Advisory
+from services.chunker.undelivered import Advisory, still_queued
 from services.common.bus import Bus, Stored
 from services.common.documents import Documents
 from services.common.errors import Permanent
@@ -48,14 +48,14 @@ class DeadLetters:
         ]
         for stored in await self._stored(topology.UNDELIVERED):
             advisory = msgspec.json.decode(stored.data, type=Advisory)
-            original = await self._bus.at(advisory.stream, advisory.stream_seq)
+            original = await still_queued(self._bus, advisory.stream, advisory.stream_seq)
             if original is not None:
                 letters.append(DeadLetter(number=stored.sequence, message=advisory.letter(original)))
         return sorted(letters, key=lambda letter: letter.number)
 
     async def retry(self, letter: DeadLetter) -> str:
         """Put the work back; says what was done. Raises `NothingToRetryError`."""
-        original = await self._bus.at(letter.message.stream, letter.message.sequence)
+        original = await still_queued(self._bus, letter.message.stream, letter.message.sequence)
         if original is not None:
             await self._put_back(original)
             await self.discard(letter)

@@ -53,6 +53,15 @@ class Advisory(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+async def still_queued(bus: Bus, stream: str, sequence: int) -> Stored | None:
+    """A command or a chunk that still lies in its queue."""
+    if stream == Stream.CTL:
+        return await bus.at(Stream.CTL, sequence)
+    if stream == Stream.CHUNK:
+        return await bus.at(Stream.CHUNK, sequence)
+    return None
+
+
 class Undelivered:
     """Settles what JetStream gave up; any number of processes may do so."""
 
@@ -76,8 +85,8 @@ class Undelivered:
         while (stored := await self._bus.next(Stream.DLQ, topology.UNDELIVERED, after)) is not None:
             after = stored.sequence
             advisory = msgspec.json.decode(stored.data, type=Advisory)
-            original = await self._bus.at(advisory.stream, advisory.stream_seq)
-            if original is not None and advisory.stream in (Stream.CTL, Stream.CHUNK):
+            original = await still_queued(self._bus, advisory.stream, advisory.stream_seq)
+            if original is not None:
                 await self._settle(advisory, original)
             await self._bus.remove(Stream.DLQ, stored.sequence)
 

@@ -18,6 +18,7 @@ from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
 from services.common.errors import ServiceError
 from services.contracts import topology
+from services.contracts.dead_letters import dead_letter
 from services.contracts.identifiers import run_id
 from services.contracts.messages import (
     EndOfUpload,
@@ -68,6 +69,14 @@ class Chunker:
             handle=self._handle,
             give_up=lambda command, _delivery, error: self._end_in_vain(command, error),
             context=lambda command: {"job_id": command.job, "run": command.run},
+            letter=lambda delivery, error: dead_letter(
+                spec.stream,
+                delivery.sequence,
+                subject=delivery.subject,
+                deliveries=delivery.attempt,
+                code=error.code,
+                message=str(error),
+            ),
         )
 
     async def _handle(self, command: StartJob, _delivery: Delivery) -> None:

@@ -18,8 +18,6 @@ from structlog.contextvars import bound_contextvars
 
 from services.common.bus import Bus
 from services.common.errors import Permanent, ServiceError, Transient
-from services.contracts import topology
-from services.contracts.messages import MessageGivenUp, Problem
 
 log = structlog.get_logger()
 
@@ -74,6 +72,8 @@ class Consumer(Generic[M]):
     give_up: Callable[[M, Delivery, ServiceError], Awaitable[None]]
     patience_seconds: float | None = None
     context: Callable[[M], dict[str, object]] = field(default=lambda _message: {})
+    letter: Callable[[Delivery, ServiceError], tuple[str, bytes]] | None = None
+    """Subject and content of what is kept of a message that was given up."""
     _failing: dict[int, float] = field(default_factory=dict, init=False)
     """When each message failed first, by its sequence."""
 
@@ -130,7 +130,7 @@ class Consumer(Generic[M]):
             message = self.read(delivery)
         except (msgspec.DecodeError, KeyError, UnicodeError) as error:
             log.error("message_unreadable", subject=msg.subject, error=str(error))  # noqa: TRY400
-            await self._bury(bus, msg, delivery, Problem(code="unreadable", message=str(error)))
+            await self._bury(bus, msg, delivery, Permanent(str(error), code="unreadable"))
             return "unreadable"
         with bound_contextvars(**self.context(message), attempt=delivery.attempt):
             try:
@@ -163,7 +163,7 @@ class Consumer(Generic[M]):
                 await _told(msg.nak(delay=LONGEST_DELAY_SECONDS))
                 return "deferred"
             self._failing.pop(delivery.sequence, None)
-            await self._bury(bus, msg, delivery, Problem(code=error.code, message=str(error)))
+            await self._bury(bus, msg, delivery, error)
             return "given_up"
         wanted = error.retry_after if isinstance(error, Transient) else None
         delay = (
@@ -173,19 +173,11 @@ class Consumer(Generic[M]):
         await _told(msg.nak(delay=delay))
         return "deferred"
 
-    async def _bury(self, bus: Bus, msg: Msg, delivery: Delivery, problem: Problem) -> None:
+    async def _bury(self, bus: Bus, msg: Msg, delivery: Delivery, error: ServiceError) -> None:
         """Take a message out of the queue, and keep for the operator what it was and why."""
-        letter = MessageGivenUp(
-            stream=self.stream,
-            sequence=delivery.sequence,
-            subject=delivery.subject,
-            deliveries=delivery.attempt,
-            problem=problem,
-            at=time.time(),
-        )
         try:
-            subject = topology.dead_letter(self.stream, delivery.sequence)
-            await bus.create(subject, msgspec.json.encode(letter))
+            if self.letter is not None:
+                await bus.create(*self.letter(delivery, error))
         except ServiceError as later:  # its job says what happened; only the operator's list lacks it
             log.warning("dead_letter_lost", error=str(later))
         await _told(msg.term())

@@ -73,6 +73,7 @@ def rights() -> dict[Role, Rights]:
                 topology.end("*"),
                 *_read(Stream.UP, Stream.RES, Stream.JOB),
                 *_purge(Stream.UP, Stream.CHUNK, Stream.RES),
+                *_settle_undelivered(),
                 *(subject for consumer in CHUNKERS.values() for subject in _consume(consumer)),
             ),
             subscribe=(
@@ -80,12 +81,14 @@ def rights() -> dict[Role, Rights]:
                 topology.live_parts("*"),
                 topology.live_results(),
                 topology.live_job(),
+                topology.UNDELIVERED,
             ),
         ),
         Role.TRANSCRIBER: Rights(
             publish=(
                 topology.text("*"),
                 topology.gap("*"),
+                topology.dead_letter(Stream.CHUNK),
                 *_read(Stream.RES, Stream.JOB),
                 *_purge(Stream.RES),
                 *_consume(TRANSCRIBER),
@@ -132,6 +135,19 @@ def _read(*streams: Stream) -> tuple[str, ...]:
 def _list(*streams: Stream) -> tuple[str, ...]:
     """A stream's subjects, and how full it is."""
     return tuple(f"{API}.STREAM.INFO.{stream}" for stream in streams)
+
+
+def _settle_undelivered() -> tuple[str, ...]:
+    """Tell the job of work that was given up, keep a letter of it, and put it back for an operator."""
+    queues = (Stream.CTL, Stream.CHUNK, Stream.DLQ)
+    return (
+        topology.gap("*"),
+        *(topology.control(lane, "*", "*") for lane in Lane),
+        *(topology.dead_letter(queue) for queue in (Stream.CTL, Stream.CHUNK)),
+        *_read(*queues),
+        *(f"{API}.STREAM.MSG.DELETE.{queue}" for queue in queues),
+        *_list(Stream.UP, Stream.RES, Stream.JOB),
+    )
 
 
 def _purge(*streams: Stream) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
 from services.common.errors import Permanent, ServiceError, Transient
 from services.contracts import topology
+from services.contracts.dead_letters import dead_letter
 from services.contracts.hotwords import HotwordsReport
 from services.contracts.identifiers import run_id
 from services.contracts.inference import SAMPLE_RATE, InferenceResult, Segment, Word
@@ -60,6 +61,14 @@ class Transcriber:
             give_up=self._give_up,
             patience_seconds=self._settings.chunk_patience_seconds,
             context=lambda command: {"job_id": command.job, "chunk": command.chunk},
+            letter=lambda delivery, error: dead_letter(
+                TRANSCRIBER.stream,
+                delivery.sequence,
+                subject=delivery.subject,
+                deliveries=delivery.attempt,
+                code=error.code,
+                message=str(error),
+            ),
         )
         await consumer.run(self._bus, self._settings.transcriber_slots, stop)
 

@@ -13,6 +13,8 @@ ROOT = Path(__file__).parents[2]
 VERBS = {
     "last": ("DIRECT.GET.{}", "DIRECT.GET.{}.>"),
     "next": ("DIRECT.GET.{}",),
+    "at": ("STREAM.MSG.GET.{}",),
+    "remove": ("STREAM.MSG.GET.{}", "STREAM.MSG.DELETE.{}"),
     "subjects": ("STREAM.INFO.{}",),
     "fill": ("STREAM.INFO.{}",),
     "purge": ("STREAM.PURGE.{}",),
