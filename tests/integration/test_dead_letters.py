@@ -174,7 +174,7 @@ async def test_what_cannot_be_retried_says_why(pipeline: Pipeline, talk: bytes, 
     await pipeline.bus.purge(Stream.UP, topology.part(f"{job}-0"))
     [[number, *_]] = await command.listed()
 
-    assert "is erased: discard the letter" in await command("retry", number, code=1)
+    assert "is erased by now: discard the letter" in await command("retry", number, code=1)
     assert await command("discard", number) == f"{number}: discarded\n"
     assert "no such letter" in await command("retry", number)
     assert "usage" in await command("retry", code=2)
