@@ -178,4 +178,4 @@ async def test_what_cannot_be_retried_says_why(pipeline: Pipeline, talk: bytes, 
     assert await command("discard", number) == f"{number}: discarded\n"
     assert "no such letter" in await command("retry", number)
     assert "usage" in await command("retry", code=2)
-    assert "put the work back" in await command("retry", "--help")
+    assert "Put the work back" in await command("retry", "--help")
