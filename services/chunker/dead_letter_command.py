@@ -117,7 +117,7 @@ def _row(letter: DeadLetter) -> tuple[str, ...]:
         message.stream,
         str(message.sequence),
         str(message.deliveries),
-        letter.job or "-",
+        letter.job,
         message.subject,
         f"{message.problem.code}: {message.problem.message}",
     )

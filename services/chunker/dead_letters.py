@@ -22,7 +22,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     message: MessageGivenUp
 
     @property
-    def job(self) -> str | None:
+    def job(self) -> str:
         """The job that the work was for."""
         return topology.job_of_work(self.message.subject)
 
@@ -85,7 +85,7 @@ class DeadLetters:
 
     async def _record(self, letter: DeadLetter) -> JobRecord:
         """The job of the letter, once it has ended."""
-        subjects = await self._bus.subjects(Stream.JOB, topology.job_record("*", letter.job or "-"))
+        subjects = await self._bus.subjects(Stream.JOB, topology.job_record("*", letter.job))
         found = [await self._jobs.newest(subject) for subject in subjects]
         records = [record for record in found if record is not None and not record.deleted]
         if not records:

@@ -194,15 +194,6 @@ def dead_letter(stream: str, sequence: int | str = "*") -> str:
     return f"dlq.{stream}.{sequence}"
 
 
-def job_of_work(subject: str) -> str | None:
-    """The job that a command or a chunk belongs to."""
-    match subject.split("."):
-        case ["ctl", _, _, run, _] | ["chunk", _, run, _]:
-            return run.rpartition("-")[0]
-        case _:
-            return None
-
-
 def job_record(owner: str, job: str) -> str:
     """The record of one job; `*` as the job stands for all of an owner's."""
     return f"$KV.JOB.{owner}.{job}"
@@ -243,6 +234,16 @@ def run_of_work(subject: str) -> str:
     """The run that a message of `control` or `chunk` is about."""
     kind, *tokens = subject.split(".")
     return tokens[1] if kind == "chunk" else tokens[2]
+
+
+def job_of_work(subject: str) -> str:
+    """The job that such a message is about."""
+    return run_of_work(subject).rpartition("-")[0]
+
+
+def attempt_of_command(subject: str) -> int:
+    """The attempt that a message of `control` asks for."""
+    return int(subject.rpartition(".")[2])
 
 
 def live_revoked_sessions() -> str:

@@ -12,7 +12,7 @@ from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import ServiceError
 from services.contracts import attempts, topology
 from services.contracts.identifiers import run_id
-from services.contracts.messages import JobOptions, JobRecord, StartJob, UploadState
+from services.contracts.messages import JobOptions, JobRecord, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.gateway.claim import DEAD_SECONDS
 from services.gateway.jobs import Jobs, last_part, settled_upload
@@ -93,9 +93,10 @@ class Janitor:
         newest = await self._jobs.newest(record)
         if newest is None or not newest.state.final:
             return
-        command = await self._bus.last(Stream.CTL, command_subject(record))
-        if command is None or msgspec.json.decode(command.data, type=StartJob).attempt <= newest.attempt:
-            await self._bus.purge(Stream.CTL, command_subject(record))
+        commands = await self._bus.subjects(Stream.CTL, topology.control("*", record.owner, run))
+        if all(topology.attempt_of_command(command) <= newest.attempt for command in commands):
+            for command in commands:
+                await self._bus.purge(Stream.CTL, command)
             await self._bus.purge(Stream.CHUNK, topology.chunk("*", run))
             ACTIONS.labels("work_erased").inc()
 
