@@ -15,11 +15,14 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+EXPECT_MS = 30_000
+"""Playwright's own 5 s are too short where other tests share the cores."""
 
 
 @contextlib.asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """The system's Chromium, or the one that Playwright brings."""
+    expect.set_options(timeout=EXPECT_MS)
     async with async_playwright() as playwright:
         found = shutil.which("chromium") or shutil.which("google-chrome")
         browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
