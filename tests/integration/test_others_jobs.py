@@ -159,6 +159,7 @@ TRIES: dict[tuple[str, str], Try] = {
     ("GET", "/v1/jobs"): lists_only_ones_own,
     ("GET", "/v1/jobs/{id}"): as_if_it_were_not("GET", "/v1/jobs/{}"),
     ("DELETE", "/v1/jobs/{id}"): as_if_it_were_not("DELETE", "/v1/jobs/{}"),
+    ("POST", "/v1/jobs/{id}/retry"): as_if_it_were_not("POST", "/v1/jobs/{}/retry"),
     ("GET", "/v1/jobs/{id}/events"): as_if_it_were_not("GET", "/v1/jobs/{}/events"),
     ("GET", "/v1/jobs/{id}/transcript"): as_if_it_were_not("GET", "/v1/jobs/{}/transcript?format=text"),
     ("GET", "/api/hotwords"): has_hotwords_of_ones_own,
