@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 
@@ -10,13 +11,20 @@ import structlog
 log = structlog.get_logger()
 
 TERM_SECONDS = 4.0
+PORTS = range(20_000, 32_000)
+"""Below those that Linux takes for outgoing connections."""
 
 
 def free_port() -> int:
-    """A loopback TCP port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A loopback TCP port that nobody listens on right now.
+
+    None of those that outgoing connections get: a process that is started again finds its port free.
+    """
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 async def stop(process: asyncio.subprocess.Process, *, seconds: float = TERM_SECONDS) -> None:

@@ -111,9 +111,14 @@ class PartWriter:
                 await self._reap()
             await self._process_window.acquire()
             task = asyncio.create_task(self._store(self._number, self._taken(), {}))
-            task.add_done_callback(lambda _task: self._process_window.release())
+            task.add_done_callback(self._done)
             self._storing[task] = self._number
             self._number += 1
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._process_window.release()
+        if not task.cancelled():
+            task.exception()  # where the upload is over, nobody asks any more, and asyncio would complain
 
     def _taken(self) -> bytes:
         payload = b"".join(self._pieces)
