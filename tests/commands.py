@@ -1,4 +1,4 @@
-"""Commands run as people run them, against a stack."""
+"""Commands run as people run them."""
 
 import asyncio
 import os
@@ -11,18 +11,12 @@ SECONDS = 120.0
 ROOT = Path(__file__).parents[1]
 
 
-async def run_python(stack: StackThread, *arguments: str, **environ: str) -> tuple[int, str, str]:
-    """Exit code, output and errors of `python arguments`, which gets its server from WHISPER_* variables."""
-    settings = {
-        "WHISPER_API_URL": stack.url,
-        "WHISPER_USERNAME": stack.username,
-        "WHISPER_PASSWORD": stack.password,
-        "COLUMNS": "160",
-    }
+async def run_python(*arguments: str, **environ: str) -> tuple[int, str, str]:
+    """Exit code, output and errors of `python arguments` with more variables in its environment."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, *arguments),
         cwd=ROOT,
-        env={**os.environ, **settings, **environ},
+        env={**os.environ, **environ},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -35,3 +29,14 @@ async def run_python(stack: StackThread, *arguments: str, **environ: str) -> tup
             process.kill()
     assert process.returncode is not None
     return process.returncode, out.decode(), err.decode()
+
+
+async def run_for(stack: StackThread, *arguments: str, **environ: str) -> tuple[int, str, str]:
+    """The same for a command that gets its server from WHISPER_* variables."""
+    settings = {
+        "WHISPER_API_URL": stack.url,
+        "WHISPER_USERNAME": stack.username,
+        "WHISPER_PASSWORD": stack.password,
+        "COLUMNS": "160",
+    }
+    return await run_python(*arguments, **{**settings, **environ})

@@ -9,14 +9,14 @@ import pytest
 
 from services.dev.processes import free_port
 from services.dev.stand_in_endpoint import StandIn, stand_in
-from tests.commands import run_python
+from tests.commands import run_for
 from tests.speech import speak
 from tests.stack_thread import StackThread
 
 
 async def check(stack: StackThread, *flags: str, **environ: str) -> tuple[int, str, str]:
     """Exit code, output and errors of `check-hotwords` against this stack."""
-    return await run_python(stack, "-m", "client", "check-hotwords", *flags, **environ)
+    return await run_for(stack, "-m", "client", "check-hotwords", *flags, **environ)
 
 
 @pytest.fixture

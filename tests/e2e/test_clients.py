@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.commands import run_python
+from tests.commands import run_for
 from tests.e2e.cutting_proxy import cutting_proxy
 from tests.speech import recording, word_error_rate
 from tests.stack_thread import StackThread
@@ -22,14 +22,14 @@ async def test_the_client_writes_the_text_beside_the_recording(
     stack: StackThread, talk: tuple[Path, str]
 ) -> None:
     path, words = talk
-    code, _, err = await run_python(stack, "-m", "client", str(path), "--language", "en")
+    code, _, err = await run_for(stack, "-m", "client", str(path), "--language", "en")
     assert code == 0, err
     text = path.with_name("talk_transcript.txt").read_text()
     assert word_error_rate(words, text) < 0.2
 
 
 async def test_the_client_writes_subtitles_to_its_output(stack: StackThread, talk: tuple[Path, str]) -> None:
-    code, out, err = await run_python(stack, "-m", "client", str(talk[0]), "--format", "srt", "--output", "-")
+    code, out, err = await run_for(stack, "-m", "client", str(talk[0]), "--format", "srt", "--output", "-")
     assert code == 0, err
     assert out.startswith("1\n00:00:0")
 
@@ -44,7 +44,7 @@ async def test_the_client_gets_through_a_network_that_cuts_connections(
     assert url.hostname
     assert url.port
     async with cutting_proxy(url.hostname, url.port, cuts=(300_000, 600_000, 3_000, 3_000)) as proxy:
-        code, _, err = await run_python(stack, "-m", "client", str(path), WHISPER_API_URL=proxy.url)
+        code, _, err = await run_for(stack, "-m", "client", str(path), WHISPER_API_URL=proxy.url)
     assert code == 0, err
     assert err.count("broke off") >= 2
     assert proxy.cut >= 3
@@ -54,7 +54,7 @@ async def test_the_client_gets_through_a_network_that_cuts_connections(
 async def test_the_client_passes_the_servers_refusal_on(stack: StackThread, tmp_path: Path) -> None:
     path = tmp_path / "notes.mp3"
     path.write_text("%PDF-1.7 these are notes, not sound" * 1000)
-    code, _, err = await run_python(stack, "-m", "client", str(path))
+    code, _, err = await run_for(stack, "-m", "client", str(path))
     assert code == 1
     assert "This is a PDF document" in err
 
@@ -64,7 +64,7 @@ async def test_an_old_client_works_unchanged(
 ) -> None:
     path, words = tmp_path / "old.mp3", talk[1]
     path.write_bytes(talk[0].read_bytes())
-    code, out, err = await run_python(
+    code, out, err = await run_for(
         stack, "tests/e2e/seed_client.py", str(path), WHISPER_HOTWORDS="Katherine, Lynx"
     )
     assert code == 0, err
@@ -73,5 +73,5 @@ async def test_an_old_client_works_unchanged(
 
 
 async def test_an_old_client_is_told_of_a_wrong_password(stack: StackThread, talk: tuple[Path, str]) -> None:
-    code, _, err = await run_python(stack, "tests/e2e/seed_client.py", str(talk[0]), WHISPER_PASSWORD="wrong")
+    code, _, err = await run_for(stack, "tests/e2e/seed_client.py", str(talk[0]), WHISPER_PASSWORD="wrong")
     assert (code, err) == (1, "seed client: login failed with 200\n")

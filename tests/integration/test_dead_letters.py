@@ -2,8 +2,6 @@
 
 import asyncio
 import dataclasses
-import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,9 +12,8 @@ from services.contracts.messages import ChunkFailed, JobState, Lane
 from services.contracts.topology import CHUNKERS, TRANSCRIBER, ConsumerSpec, Stream
 from services.dev.nats_server import NatsServer
 from services.dev.sagemaker_runtime import refusal
+from tests.commands import run_python
 from tests.pipeline import Pipeline, make_chunker, worker
-
-SECONDS = 60.0
 
 
 class Command:
@@ -26,21 +23,11 @@ class Command:
         self._url = url
 
     async def __call__(self, *arguments: str, code: int = 0) -> str:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "services.chunker", "dead-letters", *arguments),
-            env={**os.environ, "NATS_URL": self._url},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+        found, out, err = await run_python(
+            "-m", "services.chunker", "dead-letters", *arguments, NATS_URL=self._url
         )
-        try:
-            async with asyncio.timeout(SECONDS):
-                out, err = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-        assert process.returncode == code, out.decode() + err.decode()
-        return (out if code != 2 else err).decode()
+        assert found == code, out + err
+        return out if code != 2 else err
 
     async def listed(self) -> list[list[str]]:
         """The fields of each letter: number, day, time, stream, sequence, tries, job, subject, why."""

@@ -1,8 +1,6 @@
 """Least privilege at NATS: what each service must not be able to do, tried with its own key."""
 
-import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from services.contracts.topology import Stream
 from services.dev.nats_server import nats_server
 from services.provision.__main__ import given
 from services.provision.authorization import authorization
+from tests.commands import run_python
 from tests.guarded import Guarded, guarded_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -192,13 +191,6 @@ async def test_a_wrong_list_of_keys_is_refused(users: list[str], said: str) -> N
 
 
 async def _said(*arguments: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.provision",
-        *arguments,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    said, _ = await process.communicate()
-    assert process.returncode == 0
-    return said.decode()
+    code, out, err = await run_python("-m", "services.provision", *arguments)
+    assert code == 0, err
+    return out
