@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: real servers on free loopback ports, ended by pid."""
 
 import contextlib
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -15,6 +16,11 @@ from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
 
 ConnectBus = Callable[[str], AbstractAsyncContextManager[Bus]]
+
+
+def pytest_configure() -> None:
+    """Commands under test must hear Ctrl-C, which shells switch off for what they start with `&`."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -328,4 +328,5 @@ async def connect(
         yield bus[0]
     finally:
         bus.clear()
-        await client.close()
+        with contextlib.suppress(ConnectionError):  # the broker may be going, too
+            await client.close()

@@ -119,8 +119,13 @@ async def site(
     *,
     shutdown_seconds: float = 5.0,
     idle_seconds: float = IDLE_SECONDS,
+    finish: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[None]:
-    """Serve `app` while the context is open; bodies are taken as they come, never unpacked."""
+    """Serve `app` while the context is open; bodies are taken as they come, never unpacked.
+
+    At the end nobody new is let in, then `finish` may wait for bodies that are on their way: aiohttp, once
+    it cleans up, drops what still comes of them.
+    """
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -131,8 +136,13 @@ async def site(
     )
     try:
         await runner.setup()
-        await web.TCPSite(runner, host, port, reuse_address=True).start()
+        listener = web.TCPSite(runner, host, port, reuse_address=True)
+        await listener.start()
         yield
+        await listener.stop()
+        if finish is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(finish(), shutdown_seconds)
     finally:
         await runner.cleanup()
 

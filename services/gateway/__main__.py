@@ -4,9 +4,11 @@ from services.common.service import Lifecycle, load_or_exit, run, site
 from services.gateway.app import create_app
 from services.gateway.buses import BUS
 from services.gateway.door import DOOR
+from services.gateway.intake import INTAKE
 from services.gateway.janitor import Janitor
 from services.gateway.jobs import JOBS
 from services.gateway.settings import Settings
+from services.gateway.wakeups import WAKEUPS
 
 
 def main() -> None:
@@ -15,7 +17,18 @@ def main() -> None:
 
     async def serve(lifecycle: Lifecycle) -> None:
         app = create_app(settings)
-        async with site(app, settings.host, settings.port, shutdown_seconds=settings.drain_seconds):
+
+        async def uploads_ended() -> None:
+            app[WAKEUPS].close()
+            await app[INTAKE].until_idle()
+
+        async with site(
+            app,
+            settings.host,
+            settings.port,
+            shutdown_seconds=settings.drain_seconds,
+            finish=uploads_ended,
+        ):
             janitor = Janitor(app[BUS], app[JOBS], settings)
             await lifecycle.work(janitor.run, app[DOOR].revocations.follow)
 

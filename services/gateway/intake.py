@@ -40,6 +40,8 @@ class Intake:
         self._stores = stores
         self._settings = settings
         self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._fill = 0.0
         self._fill_until = 0.0
 
@@ -79,6 +81,10 @@ class Intake:
         except ServiceError as later:  # chunker and janitor find it in the stream
             log.warning("abandoning_failed", error=str(later))
 
+    async def until_idle(self) -> None:
+        """Come back when no upload is running."""
+        await self._idle.wait()
+
     def _check_length(self, request: web.Request) -> None:
         """Refuse by the announced length before a byte is read; a form is a little longer than its file."""
         room = MAX_FIELD_BYTES if request.content_type.startswith("multipart/") else 0
@@ -105,11 +111,14 @@ class Intake:
                 retry_after=BUSY_RETRY_SECONDS,
             )
         self._running += 1
+        self._idle.clear()
         try:
             with RUNNING.track_inprogress():
                 yield
         finally:
             self._running -= 1
+            if not self._running:
+                self._idle.set()
 
 
 INTAKE = web.AppKey("intake", Intake)

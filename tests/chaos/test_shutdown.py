@@ -27,6 +27,7 @@ SCALE = Scale(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_rolling_restart_is_seen_by_nobody(tmp_path: Path) -> None:
     files = corpus_of(SCALE, tmp_path / "corpus")
@@ -42,7 +43,7 @@ async def test_a_rolling_restart_is_seen_by_nobody(tmp_path: Path) -> None:
         assert len(outcome.transcripts) == SCALE.jobs
         assert sum(reader.reconnects for _, reader in outcome.readers) > 0, "nobody was interrupted"
         assert outcome.begun_anew == set()
-        assert [trouble for trouble in outcome.troubles if not _found_nobody(trouble)] == []
+        assert [trouble for trouble in outcome.troubles if not _only_reconnects(trouble)] == []
         chunks = sum(event.name == "text" for events in outcome.stored.values() for event in events)
         assert endpoint.calls == chunks, "a chunk that was in somebody's hand was sent again"
         assert await left_over(running, outcome) == []
@@ -65,6 +66,7 @@ async def _restarted(running: Cast) -> dict[str, int]:
     return codes
 
 
-def _found_nobody(trouble: Unavailable) -> bool:
-    """Whether a connection could not be made, so that nothing was lost."""
-    return isinstance(trouble.__cause__, aiohttp.ClientConnectorError)
+def _only_reconnects(trouble: Unavailable) -> bool:
+    """No connection, one that was closed while idle, or a login whose question the stopping broker lost."""
+    cut = isinstance(trouble.__cause__, aiohttp.ClientConnectorError | aiohttp.ServerDisconnectedError)
+    return cut or str(trouble).startswith("logging in is not possible right now")
