@@ -33,8 +33,8 @@ from tests.chaos.table import Row
 WORK = Path(__file__).parent / "work"
 CORPUS_SEED = 1
 JOBS_A_CLIENT = 5
-LEAVES_AFTER = 7
-"""Events after which an impatient reader hangs up."""
+LEAVES_AFTER = 2
+"""Events after which an impatient reader hangs up: fewer than any job has, so that it always comes back."""
 SETTLE_SECONDS = 5.0
 """For the last acknowledgements and for children that notice their parent's death."""
 

@@ -10,7 +10,7 @@ from tests.chaos.matrix import Scale, calm, corpus_of, storm
 SMALL = Scale(
     jobs=10,
     longest_seconds=60.0,
-    spread_seconds=5.0,
+    spread_seconds=18.0,
     kills=14,
     kill_seconds=20.0,
     limit_seconds=240.0,
