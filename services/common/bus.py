@@ -23,7 +23,12 @@ from services.common.settings import ServiceSettings
 
 log = structlog.get_logger()
 
-REQUEST_SECONDS = 5.0
+FIRST_TRY_SECONDS = 2.0
+"""A stream that lost its leader answers nobody: who asks again soon finds the next one soon."""
+LONGEST_TRY_SECONDS = 8.0
+"""Each further try waits longer, since a server under load is not helped by being asked more often."""
+PING_SECONDS = 3.0
+"""Two unanswered pings end a connection: a server that hangs, or a network that is cut, costs 9 s at most."""
 FIRST_DELAY_SECONDS = 0.05
 LONGEST_DELAY_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
@@ -56,7 +61,7 @@ class Bus:
 
     def __init__(self, client: Client, *, patience_seconds: float) -> None:
         self.client = client
-        self.jetstream: JetStreamContext = client.jetstream(timeout=REQUEST_SECONDS)
+        self.jetstream: JetStreamContext = client.jetstream(timeout=LONGEST_TRY_SECONDS)
         self._patience_seconds = patience_seconds
         self._lost: asyncio.Event = asyncio.Event()
         self._missed: list[Callable[[], None]] = []
@@ -74,9 +79,7 @@ class Bus:
         """
         guarded = {**(headers or {}), EXPECTED_LAST: str(expected)}
         try:
-            ack = await self._retried(
-                lambda: self.jetstream.publish(subject, data, timeout=REQUEST_SECONDS, headers=guarded)
-            )
+            ack = await self._retried(lambda: self.jetstream.publish(subject, data, headers=guarded))
         except nats.js.errors.APIError as error:
             if error.err_code == WRONG_LAST_SEQUENCE:
                 return None
@@ -181,10 +184,10 @@ class Bus:
     async def _retried(self, operation: Callable[[], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._patience_seconds
-        delay = FIRST_DELAY_SECONDS
+        delay, try_seconds = FIRST_DELAY_SECONDS, FIRST_TRY_SECONDS
         while True:
             try:
-                return await self._unless_lost(operation)
+                return await self._unless_lost(operation, try_seconds)
             except (nats.js.errors.APIError, nats.errors.MaxPayloadError) as error:
                 if not _passing(error):
                     raise
@@ -199,15 +202,16 @@ class Bus:
             RETRIES.inc()
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+            try_seconds = min(try_seconds * 2, LONGEST_TRY_SECONDS)
 
-    async def _unless_lost(self, operation: Callable[[], Awaitable[T]]) -> T:
+    async def _unless_lost(self, operation: Callable[[], Awaitable[T]], try_seconds: float) -> T:
         """Fail as soon as the connection breaks: nats-py lets a request in flight wait out its time-out."""
         if self._lost.is_set():
             raise nats.errors.ConnectionReconnectingError
         work = asyncio.ensure_future(operation())
         lost = asyncio.ensure_future(self._lost.wait())
         try:
-            async with asyncio.timeout(REQUEST_SECONDS + 1):
+            async with asyncio.timeout(try_seconds):
                 await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
@@ -311,7 +315,7 @@ async def connect(
         max_reconnect_attempts=-1,
         reconnect_time_wait=0.25,  # type: ignore[arg-type]  # a float works; the default of 2 s is slow
         connect_timeout=3,
-        ping_interval=5,
+        ping_interval=PING_SECONDS,  # type: ignore[arg-type]  # a float works
         error_cb=told,
         disconnected_cb=lost,
         reconnected_cb=found_again,

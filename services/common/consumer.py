@@ -109,11 +109,12 @@ class Consumer(Generic[M]):
     async def _checked(self, subscription: JetStreamContext.PullSubscription) -> None:
         """A deleted consumer lets `fetch` time out for ever; asking for it raises, which ends the process."""
         try:
-            info = await subscription.consumer_info()
+            async with asyncio.timeout(POLL_SECONDS):
+                info = await subscription.consumer_info()
         except nats.js.errors.NotFoundError:
             raise
-        except nats.errors.Error:
-            return  # the broker is away; the next fetch finds it
+        except (nats.errors.Error, TimeoutError):
+            return  # the broker is away, or a cluster has no leader yet; the next fetch finds it
         PENDING.labels(self.durable).set(info.num_pending or 0)
 
     async def _settle(self, bus: Bus, msg: Msg) -> None:
