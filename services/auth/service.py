@@ -29,6 +29,7 @@ from services.contracts.claims import (
     Tokens,
     TokenType,
 )
+from services.contracts.identifiers import owner_token
 
 log = structlog.get_logger()
 
@@ -77,7 +78,7 @@ class AuthService:
             case Refresh():
                 return await self._refresh(request.refresh_token)
             case Revoke():
-                return await self._revoke(request.token)
+                return await self._revoke(request)
             case GetKeys():
                 return await self._list_keys(request.kid)
 
@@ -127,10 +128,12 @@ class AuthService:
             raise BadToken("this account no longer exists")
         return account.roles
 
-    async def _revoke(self, token: str) -> Revoked:
-        claims = await self._issuer.check(token, TokenType.ACCESS, TokenType.REFRESH)
+    async def _revoke(self, request: Revoke) -> Revoked:
+        claims = await self._issuer.check(request.token, TokenType.ACCESS, TokenType.REFRESH)
         await self._sessions.revoke(claims.sid)
-        log.info("session_revoked", user=claims.sub)
+        if request.everywhere:
+            await self._sessions.revoke_all(owner_token(claims.sub))
+        log.info("session_revoked", user=claims.sub, everywhere=request.everywhere)
         return Revoked()
 
     async def _list_keys(self, unknown: str | None) -> Keys:

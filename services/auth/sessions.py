@@ -12,6 +12,7 @@ from services.common.documents import Documents
 from services.common.errors import Transient
 from services.contracts import topology
 from services.contracts.claims import RevokedSession
+from services.contracts.sessions import EndedSessions, everything_of, owner_of
 from services.contracts.topology import Stream
 
 log = structlog.get_logger()
@@ -26,18 +27,28 @@ class Sessions:
         self._revoked = Documents(bus, Stream.TOKENS, RevokedSession)
 
     async def is_revoked(self, session: str) -> bool:
-        """Whether the session was ended."""
-        return await self._revoked.get(topology.revoked_session(session)) is not None
+        """Whether the session was ended, by itself or with all of its user's."""
+        if await self._revoked.get(topology.revoked(session)) is not None:
+            return True
+        with_all = await self._bus.subjects(Stream.TOKENS, topology.revoked(f"{owner_of(session)}.*"))
+        return session in EndedSessions(map(topology.mark_of_revocation, with_all))
 
     async def revoke(self, session: str) -> None:
         """End the session; ending it again changes nothing."""
-        ended = RevokedSession(sid=session, expires_at=time.time() + self._longest_seconds)
-        await self._revoked.create(topology.revoked_session(session), ended)
+        await self._end(session)
+
+    async def revoke_all(self, owner: str) -> None:
+        """End every session that this owner has by now."""
+        await self._end(everything_of(owner, time.time()))
+
+    async def _end(self, mark: str) -> None:
+        ended = RevokedSession(sid=mark, expires_at=time.time() + self._longest_seconds)
+        await self._revoked.create(topology.revoked(mark), ended)
 
     async def forget_expired(self) -> int:
         """Erase the sessions whose tokens have all expired; how many they were."""
         erased, after = 0, 0
-        while stored := await self._bus.next(Stream.TOKENS, topology.revoked_session("*"), after):
+        while stored := await self._bus.next(Stream.TOKENS, topology.revoked(">"), after):
             after = stored.sequence
             if stored.data and _expired(stored.data):
                 await self._bus.purge(Stream.TOKENS, stored.subject)

@@ -7,6 +7,8 @@ from services.auth.keys import KeySet
 from services.common.cached import Cached
 from services.common.tokens import BadToken, Rules, UnknownKey, signed, verified
 from services.contracts.claims import AUDIENCE, ISSUER, MAX_TOKEN_BYTES, Claims, Tokens, TokenType
+from services.contracts.identifiers import owner_token
+from services.contracts.sessions import session_id
 
 
 class Issuer:
@@ -25,8 +27,8 @@ class Issuer:
 
     async def log_in(self, user: str, roles: tuple[str, ...]) -> Tokens:
         """The two tokens of a new session."""
-        now = int(time.time())
-        session = secrets.token_hex(16)
+        begins = time.time()
+        now, session = int(begins), session_id(owner_token(user), begins)
         keys = await self._keys.get()
         refresh = self._claims(TokenType.REFRESH, user, roles, session, now, self._refresh_seconds)
         access = self._claims(TokenType.ACCESS, user, roles, session, now, self._access_seconds)

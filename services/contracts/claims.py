@@ -51,6 +51,8 @@ class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="auth.revoke.v1"):
     """End the session that this token, access or refresh, belongs to."""
 
     token: str
+    everywhere: bool = False
+    """And every other session that its user has by now."""
 
 
 class GetKeys(msgspec.Struct, frozen=True, kw_only=True, tag="auth.keys.v1"):
@@ -105,7 +107,7 @@ AuthReply = Tokens | Revoked | Keys | Refused
 
 
 class RevokedSession(msgspec.Struct, frozen=True, kw_only=True, tag="session.revoked.v1"):
-    """Stored under the session's id until its last token has expired anyway."""
+    """Stored under a session's id, or a mark for all of a user's, until the last token has expired anyway."""
 
     sid: str
     expires_at: float

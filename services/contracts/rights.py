@@ -42,7 +42,13 @@ def rights() -> dict[Role, Rights]:
     """The rights of every role."""
     return {
         Role.AUTH: Rights(
-            publish=(topology.revoked_session("*"), *_read(Stream.TOKENS), *_purge(Stream.TOKENS)),
+            publish=(
+                topology.revoked("*"),
+                topology.revoked("*.*"),
+                *_read(Stream.TOKENS),
+                *_list(Stream.TOKENS),
+                *_purge(Stream.TOKENS),
+            ),
             subscribe=(inbox(Role.AUTH), topology.AUTH_REQUESTS),
             answers=True,
         ),
@@ -61,7 +67,7 @@ def rights() -> dict[Role, Rights]:
                 inbox(Role.GATEWAY),
                 topology.live_results(),
                 topology.live_job(),
-                topology.live_revoked_sessions(),
+                topology.live_revocations(),
             ),
         ),
         Role.CHUNKER: Rights(

@@ -204,9 +204,14 @@ def hotword_list(owner: str, name: str = "default") -> str:
     return f"$KV.HOTWORDS.{owner}.{name}"
 
 
-def revoked_session(sid: str) -> str:
-    """A session that was ended before its tokens expired."""
-    return f"$KV.TOKENS.revoked.{sid}"
+def revoked(mark: str) -> str:
+    """What was ended before its tokens expired: a session, or all of a user's (`contracts.sessions`)."""
+    return f"$KV.TOKENS.revoked.{mark}"
+
+
+def mark_of_revocation(subject: str) -> str:
+    """The mark in such a subject, or in the wake-up for it."""
+    return subject.partition(".revoked.")[2]
 
 
 def live_parts(run: str) -> str:
@@ -246,6 +251,6 @@ def attempt_of_command(subject: str) -> int:
     return int(subject.rpartition(".")[2])
 
 
-def live_revoked_sessions() -> str:
-    """Wake-up: a session was revoked."""
-    return "live.tokens.revoked.*"
+def live_revocations() -> str:
+    """Wake-up: a session was revoked, or all of a user's."""
+    return "live.tokens.revoked.>"

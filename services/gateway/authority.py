@@ -46,9 +46,9 @@ class Authority:
         """Exchange a refresh token for a new access token."""
         return _expected(await self._asked(Refresh(refresh_token=token)), Tokens)
 
-    async def revoke(self, token: str) -> None:
-        """End the token's session."""
-        _expected(await self._asked(Revoke(token=token)), Revoked)
+    async def revoke(self, token: str, *, everywhere: bool) -> None:
+        """End the token's session, or every session of its user."""
+        _expected(await self._asked(Revoke(token=token, everywhere=everywhere)), Revoked)
 
     async def keys(self, unknown: str | None) -> Keys:
         """The public keys; `unknown` is the id of one we met and do not know."""

@@ -111,7 +111,7 @@ async def post_refresh(request: web.Request) -> web.Response:
 
 
 async def post_logout(request: web.Request) -> web.Response:
-    """End the session of the bearer token or the cookie, everywhere."""
+    """End the session of the bearer token or the cookie at every gateway; `everywhere`, all of its user's."""
     await _end_session(request)
     response = web.Response(status=204)
     request.app[DOOR].cookie.clear(response)
@@ -159,8 +159,15 @@ async def _logged_in(request: web.Request, credentials: Credentials) -> Tokens:
 async def _end_session(request: web.Request) -> None:
     entrance = request.app[DOOR]
     presented = await entrance.presented(request)
-    await entrance.authority.revoke(presented.token)
+    await entrance.authority.revoke(presented.token, everywhere=_everywhere(request))
     entrance.revocations.add(presented.identity.session)
+
+
+def _everywhere(request: web.Request) -> bool:
+    asked = request.query.get("everywhere", "false")
+    if asked not in ("true", "false"):
+        raise InvalidRequest(f"everywhere is true or false, not {asked[:20]!r}", field="everywhere")
+    return asked == "true"
 
 
 def _answer(tokens: Tokens) -> web.Response:

@@ -10,6 +10,7 @@ from prometheus_client import Gauge
 from services.common.bus import Bus
 from services.common.errors import Transient
 from services.contracts import topology
+from services.contracts.sessions import EndedSessions
 from services.contracts.topology import Stream
 
 log = structlog.get_logger()
@@ -24,13 +25,13 @@ Ended = Callable[[str], None]
 
 
 class Revocations:
-    """Session ids in memory: told by wake-ups, and listed anew whenever one may have been lost."""
+    """What was ended, in memory: told by wake-ups, and listed anew whenever one may have been lost."""
 
     def __init__(self, bus: Bus, ended: Ended) -> None:
-        """`ended` is called with the id of each session as it ends."""
+        """`ended` is called with each mark: the id of a session as it ends, or one for all of a user's."""
         self._bus = bus
         self._ended = ended
-        self._sessions: set[str] = set()
+        self._sessions = EndedSessions()
         self._told: set[str] = set()
         """What was heard since the last listing began: that listing may not have it."""
         self._missed = asyncio.Event()
@@ -38,16 +39,16 @@ class Revocations:
     def __contains__(self, session: str) -> bool:
         return session in self._sessions
 
-    def add(self, session: str) -> None:
-        """This session is over."""
-        self._told.add(session)
-        self._sessions.add(session)
-        REVOKED.set(len(self._sessions))
-        self._ended(session)
+    def add(self, mark: str) -> None:
+        """This session is over, or all that the mark stands for."""
+        self._told.add(mark)
+        self._sessions.add(mark)
+        REVOKED.set(len(self._sessions.marks))
+        self._ended(mark)
 
     def heard(self, subject: str) -> None:
-        """A wake-up for a stored revocation; its subject ends in the session's id."""
-        self.add(subject.rsplit(".", 1)[1])
+        """A wake-up for a stored revocation."""
+        self.add(topology.mark_of_revocation(subject))
 
     def missed(self) -> None:
         """Wake-ups may have been lost."""
@@ -57,12 +58,12 @@ class Revocations:
         """Read every revocation there is."""
         self._missed.clear()
         self._told = set()
-        subjects = await self._bus.subjects(Stream.TOKENS, topology.revoked_session("*"))
-        before = self._sessions
-        self._sessions = {subject.rsplit(".", 1)[1] for subject in subjects} | self._told
-        REVOKED.set(len(self._sessions))
-        for session in self._sessions - before:
-            self._ended(session)
+        subjects = await self._bus.subjects(Stream.TOKENS, topology.revoked(">"))
+        before = self._sessions.marks
+        self._sessions = EndedSessions([*map(topology.mark_of_revocation, subjects), *self._told])
+        REVOKED.set(len(self._sessions.marks))
+        for mark in self._sessions.marks - before:
+            self._ended(mark)
 
     async def follow(self, stop: asyncio.Event) -> None:
         """List anew after a break of the connection, and now and then, until `stop`."""
@@ -92,6 +93,6 @@ class Revocations:
 async def revocations(bus: Bus, ended: Ended) -> AsyncIterator[Revocations]:
     """Every ended session, from the first moment on; `follow` must run beside."""
     known = Revocations(bus, ended)
-    async with bus.listening((topology.live_revoked_sessions(),), heard=known.heard, missed=known.missed):
+    async with bus.listening((topology.live_revocations(),), heard=known.heard, missed=known.missed):
         await known.list_anew()
         yield known

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -29,6 +30,7 @@ from services.contracts.claims import (
     Tokens,
     TokenType,
 )
+from services.contracts.sessions import session_id
 from services.contracts.topology import Stream
 from services.dev.moto_server import moto_server
 from services.dev.nats_server import NatsServer
@@ -221,18 +223,25 @@ async def test_a_revoked_session_is_over_and_others_go_on(broker: NatsServer, bu
 
         assert refusal(await ask(bus, Refresh(refresh_token=tokens.refresh_token))) == "bad_token"
         assert isinstance(await ask(bus, Refresh(refresh_token=others.refresh_token)), Tokens)
-        assert await bus.last(Stream.TOKENS, topology.revoked_session(session)) is not None
+        assert await bus.last(Stream.TOKENS, topology.revoked(session)) is not None
 
 
 async def test_only_expired_revocations_are_forgotten(bus: Bus) -> None:
-    await Sessions(bus, longest_seconds=-1).revoke("old")
+    expired = Sessions(bus, longest_seconds=-1)
+    await expired.revoke("old")
+    await expired.revoke_all("ann")
+    anns = session_id("ann", time.time() - 1)
+    assert await expired.is_revoked(anns)
     sessions = Sessions(bus, longest_seconds=60)
     await sessions.revoke("young")
+    await sessions.revoke_all("bob")
 
-    assert await sessions.forget_expired() == 1
+    assert await sessions.forget_expired() == 2
 
     assert await sessions.is_revoked("young")
+    assert await sessions.is_revoked(session_id("bob", time.time() - 1))
     assert not await sessions.is_revoked("old")
+    assert not await sessions.is_revoked(anns)
 
 
 async def test_two_rotations_reject_no_session(broker: NatsServer, bus: Bus, aws: Aws) -> None:

@@ -310,6 +310,42 @@ async def test_a_logout_reaches_every_gateway_within_a_second(
         await other.until(401, "GET", "/v1/me", tokens["access_token"], seconds=1)
 
 
+async def test_a_logout_everywhere_ends_every_session_of_its_user_and_no_later_one(
+    browser: Browser, start_gateway: StartGateway
+) -> None:
+    here, there = await browser.log_in(), await browser.log_in()
+    async with start_gateway() as other:
+        await other.json("GET", "/v1/me", bearer=there["access_token"])
+        status, _, body = await browser.ask(
+            "POST", "/v1/auth/logout?everywhere=maybe", bearer=here["access_token"]
+        )
+        assert (status, json.loads(body)["error"]["field"]) == (400, "everywhere")
+
+        await browser.ask("POST", "/v1/auth/logout?everywhere=true", bearer=here["access_token"])
+
+        await other.until(401, "GET", "/v1/me", there["access_token"], seconds=1)
+        await browser.json("GET", "/v1/me", 401, bearer=here["access_token"])
+        await other.json("POST", "/v1/auth/refresh", 401, json={"refresh_token": there["refresh_token"]})
+        again = await browser.log_in()
+        await other.json("GET", "/v1/me", bearer=again["access_token"])
+        await other.json("POST", "/v1/auth/refresh", json={"refresh_token": again["refresh_token"]})
+    async with start_gateway() as later:
+        await later.json("GET", "/v1/me", 401, bearer=there["access_token"])
+        await later.json("GET", "/v1/me", bearer=again["access_token"])
+
+
+async def test_the_pages_link_signs_out_everywhere(browser: Browser) -> None:
+    there = await browser.log_in()
+    await browser.ask("POST", "/login", data={"username": "ann", "password": "s3cret"})
+    cookie = browser.cookies[NAME].value
+
+    status, headers, _ = await browser.ask("GET", "/logout?everywhere=true", cookie=cookie)
+
+    assert (status, headers["Location"]) == (302, "/login")
+    await browser.json("GET", "/v1/me", 401, cookie=cookie)
+    await browser.until(401, "GET", "/v1/me", there["access_token"], seconds=1)
+
+
 async def test_sessions_outlive_a_crash_of_the_broker_and_so_do_logouts(
     browser: Browser, start_gateway: StartGateway, broker: NatsServer
 ) -> None:

@@ -60,7 +60,7 @@ MUST_NOT_PUBLISH = {
         "write a text": topology.text(RUN, 0),
         "end a job": topology.end(RUN, 0),
         "queue a chunk": topology.chunk("short", RUN, 0),
-        "revoke a session past auth": topology.revoked_session("sid"),
+        "revoke a session past auth": topology.revoked("sid"),
         "make ended sessions good again": "$JS.API.STREAM.PURGE.KV_TOKENS",
         "take a chunker's job": "$JS.API.CONSUMER.MSG.NEXT.CTL.chunker-short",
         "settle a chunk": "$JS.ACK.CHUNK.transcriber.1.1.1.1.1",
@@ -92,7 +92,7 @@ MUST_NOT_PUBLISH = {
 MUST_NOT_HEAR = {
     Role.AUTH: ("live.>", "_INBOX.gateway.>"),
     Role.GATEWAY: (topology.AUTH_REQUESTS, "_INBOX.auth.>", "_INBOX.chunker.>", topology.live_parts(RUN)),
-    Role.CHUNKER: (topology.AUTH_REQUESTS, "_INBOX.gateway.>", topology.live_revoked_sessions()),
+    Role.CHUNKER: (topology.AUTH_REQUESTS, "_INBOX.gateway.>", topology.live_revocations()),
     Role.TRANSCRIBER: (topology.AUTH_REQUESTS, "_INBOX.gateway.>", topology.live_results()),
     Role.PROVISION: (topology.AUTH_REQUESTS, "live.>", "_INBOX.gateway.>"),
 }
@@ -145,7 +145,7 @@ async def test_what_a_stolen_key_cannot_do(server: Guarded, role: Role) -> None:
 async def test_every_service_may_do_what_it_is_for(server: Guarded) -> None:
     """So that the refusals above are not those of a key that may do nothing."""
     tried = {
-        Role.AUTH: topology.revoked_session("sid"),
+        Role.AUTH: topology.revoked("sid"),
         Role.GATEWAY: topology.part(RUN, 0),
         Role.CHUNKER: topology.cut(RUN, 0),
         Role.TRANSCRIBER: topology.text(RUN, 0),

@@ -5,6 +5,8 @@ export const ENGLISH = {
   "app.skip": "Skip to the transcript",
   "app.language": "Language of this page",
   "app.logout": "Sign out",
+  "app.logout_everywhere": "Sign out everywhere",
+  "app.logout_everywhere_hint": "Ends every session of yours, on all devices",
   "alert.close": "Close this message",
 
   "login.title": "Sign in",

@@ -5,6 +5,8 @@ export const CHINESE = {
   "app.skip": "跳到转写文本",
   "app.language": "页面语言",
   "app.logout": "退出登录",
+  "app.logout_everywhere": "退出所有设备",
+  "app.logout_everywhere_hint": "结束您在所有设备上的会话",
   "alert.close": "关闭此消息",
 
   "login.title": "登录",
