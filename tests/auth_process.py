@@ -99,14 +99,16 @@ async def _ready(session: aiohttp.ClientSession, port: int) -> bool:
         return False
 
 
-async def auth_command(aws: Aws, *arguments: str, typed: str = "") -> tuple[int | None, str]:
+async def auth_command(
+    aws: Aws, *arguments: str, typed: str = "", nats_url: str = "nats://127.0.0.1:1"
+) -> tuple[int | None, str]:
     """Exit code and output of `python -m services.auth <arguments>`."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "services.auth",
         *arguments,
-        env=auth_environ("nats://127.0.0.1:1", aws, {}),
+        env=auth_environ(nats_url, aws, {}),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )

@@ -1,9 +1,10 @@
-"""`python -m services.auth`: serve; `hash-password` and `rotate-key` are for the operator."""
+"""`python -m services.auth`: serve; `hash-password`, `rotate-key` and `end-sessions` are for the operator."""
 
 import argparse
 import asyncio
 import getpass
 import sys
+from collections.abc import Coroutine
 
 import msgspec
 import structlog
@@ -23,6 +24,7 @@ from services.common.cached import Cached
 from services.common.errors import ServiceError
 from services.common.logs import configure
 from services.common.service import Lifecycle, load_or_exit, run
+from services.contracts.identifiers import owner_token
 from services.contracts.topology import DAY_SECONDS, MINIMUM_SERVER
 
 log = structlog.get_logger()
@@ -121,30 +123,47 @@ async def rotate_key(settings: Settings) -> None:
     sys.stdout.write(f"{kid} signs from now on; what older keys signed stays valid until it expires\n")
 
 
+async def end_sessions(settings: Settings, user: str) -> None:
+    """End every session that a user has by now, the browser's included."""
+    async with connect(settings, "auth", MINIMUM_SERVER) as bus:
+        sessions = Sessions(bus, longest_seconds=settings.refresh_token_seconds)
+        await sessions.revoke_all(owner_token(user))
+    sys.stdout.write(f"every session of {user} has ended; whoever has an account may log in again\n")
+
+
 def main() -> None:
     """Choose what to do by the first argument."""
-    parser = argparse.ArgumentParser(prog="python -m services.auth", description=__doc__)
-    parser.add_argument(
-        "command",
-        nargs="?",
-        choices=("serve", "hash-password", "rotate-key"),
-        default="serve",
-        help="serve (the default) answers over NATS; hash-password reads a password and prints its value for "
-        "the accounts' secret; rotate-key lets the next signing key take over",
-    )
-    command = parser.parse_args().command
-    if command == "hash-password":
+    asked = _parser().parse_args()
+    if asked.command == "hash-password":
         hash_password()
         return
     settings = load_or_exit(Settings)
-    if command == "rotate-key":
-        configure("auth", settings.log_level)
-        try:
-            asyncio.run(rotate_key(settings))
-        except ServiceError as error:
-            sys.exit(str(error))
-        return
-    run("auth", settings, lambda lifecycle: serve(lifecycle, settings))
+    match asked.command:
+        case "rotate-key":
+            _finish(rotate_key(settings), settings)
+        case "end-sessions":
+            _finish(end_sessions(settings, asked.user), settings)
+        case _:
+            run("auth", settings, lambda lifecycle: serve(lifecycle, settings))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.auth", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="answer over NATS (the default)")
+    commands.add_parser("hash-password", help="read a password and print its value for the accounts' secret")
+    commands.add_parser("rotate-key", help="let the next signing key take over; nobody is logged out")
+    ending = commands.add_parser("end-sessions", help="log a user out everywhere, after removing the account")
+    ending.add_argument("user", help="the name in the accounts' secret")
+    return parser
+
+
+def _finish(work: Coroutine[None, None, None], settings: Settings) -> None:
+    configure("auth", settings.log_level)
+    try:
+        asyncio.run(work)
+    except ServiceError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
