@@ -153,13 +153,14 @@ def test_the_makefile_has_what_the_readme_names() -> None:
     assert not unknown, f"there is no make {unknown}"
 
 
-def test_the_threat_model_names_tests_that_exist() -> None:
+@pytest.mark.parametrize("page", [THREATS, ROOT / "docs/architecture.md"], ids=lambda page: page.name)
+def test_the_tests_that_are_named_exist(page: Path) -> None:
     defined = {
         name
         for path in (ROOT / "tests").rglob("test_*.py")
         for name in re.findall(r"def (test_\w+)", path.read_text())
     }
-    named = set(re.findall(r"`(test_\w+)`", THREATS.read_text()))
+    named = set(re.findall(r"`(test_\w+)`", page.read_text()))
     assert named
     assert not named - defined
 
