@@ -29,6 +29,7 @@ from services.contracts.messages import (
     StartJob,
     TranscribeChunk,
 )
+from services.contracts.topology import TRANSCRIBER
 
 log = structlog.get_logger()
 
@@ -174,7 +175,7 @@ class Job:
         self._waiting[chunk.number] = (chunk, time.monotonic())
 
     async def _publish(self, chunk: ReadyChunk) -> None:
-        """Queue a chunk; one that is still queued stays as it is. A full queue is waited for."""
+        """Queue a chunk; one that somebody will still get stays as it is. A full queue is waited for."""
         command = TranscribeChunk(
             owner=self._command.owner,
             job=self._command.job,
@@ -188,7 +189,7 @@ class Job:
         headers = {HEADER: msgspec.json.encode(command).decode()}
         while True:
             try:
-                await self._bus.create(subject, chunk.flac, headers)
+                await self._bus.enqueue(TRANSCRIBER.queue, subject, chunk.flac, headers)
             except StorageFull as error:
                 log.info("chunk_queue_full", error=str(error))
                 await asyncio.sleep(FULL_RETRY_SECONDS)

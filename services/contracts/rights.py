@@ -62,6 +62,7 @@ def rights() -> dict[Role, Rights]:
                 *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS),
                 *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.TOKENS),
                 *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB),
+                *map(_watch, CHUNKERS.values()),
             ),
             subscribe=(
                 inbox(Role.GATEWAY),
@@ -81,6 +82,7 @@ def rights() -> dict[Role, Rights]:
                 *_purge(Stream.UP, Stream.CHUNK, Stream.RES),
                 *_settle_undelivered(),
                 *(subject for consumer in CHUNKERS.values() for subject in _consume(consumer)),
+                _watch(TRANSCRIBER),
             ),
             subscribe=(
                 inbox(Role.CHUNKER),
@@ -160,10 +162,15 @@ def _purge(*streams: Stream) -> tuple[str, ...]:
     return tuple(f"{API}.STREAM.PURGE.{stream}" for stream in streams)
 
 
+def _watch(consumer: ConsumerSpec) -> str:
+    """How far a queue has been settled."""
+    return f"{API}.CONSUMER.INFO.{consumer.stream}.{consumer.name}"
+
+
 def _consume(consumer: ConsumerSpec) -> tuple[str, ...]:
     """Take messages from a queue, settle them, and see how many wait."""
     return (
         f"{API}.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}",
-        f"{API}.CONSUMER.INFO.{consumer.stream}.{consumer.name}",
+        _watch(consumer),
         f"$JS.ACK.{consumer.stream}.{consumer.name}.>",
     )

@@ -63,6 +63,11 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     ack_wait_seconds: float
     max_ack_pending: int = 1024
 
+    @property
+    def queue(self) -> tuple[str, str]:
+        """Stream and name."""
+        return self.stream, self.name
+
 
 def streams(
     *,

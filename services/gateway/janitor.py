@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import ServiceError
-from services.contracts import attempts, topology
+from services.contracts import topology
 from services.contracts.identifiers import run_id
 from services.contracts.messages import JobOptions, JobRecord, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
@@ -124,7 +124,7 @@ class Janitor:
             ACTIONS.labels("erased_again").inc()
 
     async def _rescue(self, record: JobRecord, age: float) -> None:
-        """Hand a job to the chunkers again whose command was never stored, or was lost."""
+        """Hand a job to the chunkers again whose command was never stored, or was lost or forgotten."""
         if age < self._settings.orphan_seconds:
             return
         if record.upload is UploadState.RECEIVING:
@@ -132,8 +132,7 @@ class Janitor:
             if _alive(last):
                 return
             record = await self._settle(record, settled_upload(record, last))
-        if await self._bus.last(Stream.CTL, attempts.command_subject(record)) is None:
-            await self._jobs.start(record)
+        if await self._jobs.start(record):
             ACTIONS.labels("restarted").inc()
             log.warning("job_restarted", job=record.id, run=record.run)
 

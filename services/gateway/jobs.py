@@ -13,7 +13,7 @@ from services.common.documents import Documents
 from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, UploadState
-from services.contracts.topology import Stream
+from services.contracts.topology import CHUNKERS, Stream
 from services.gateway.errors import InvalidRequest, NotFound
 
 OWNERS_INDEXED = 500
@@ -86,10 +86,12 @@ class Jobs:
         """Change the stored record by a pure function, again where somebody else was faster."""
         return await self._records.change(topology.job_record(record.owner, record.id), change)
 
-    async def start(self, record: JobRecord) -> None:
-        """Hand this attempt at the job to the chunkers; once is enough, twice does no harm."""
-        await self._bus.create(
-            attempts.command_subject(record), msgspec.json.encode(attempts.command(record))
+    async def start(self, record: JobRecord) -> bool:
+        """Hand this attempt at the job to the chunkers; False where it lies in their queue already."""
+        return await self._bus.enqueue(
+            CHUNKERS[record.lane].queue,
+            attempts.command_subject(record),
+            msgspec.json.encode(attempts.command(record)),
         )
 
     async def retry(self, record: JobRecord, duration: int | None) -> JobRecord | None:
