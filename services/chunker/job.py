@@ -17,6 +17,7 @@ from services.chunker.settings import Settings
 from services.chunker.upload import Upload
 from services.common.bus import Bus
 from services.common.errors import StorageFull
+from services.common.queues import enqueue
 from services.contracts import topology
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import (
@@ -189,7 +190,7 @@ class Job:
         headers = {HEADER: msgspec.json.encode(command).decode()}
         while True:
             try:
-                await self._bus.enqueue(TRANSCRIBER.queue, subject, chunk.flac, headers)
+                await enqueue(self._bus, TRANSCRIBER.queue, subject, chunk.flac, headers)
             except StorageFull as error:
                 log.info("chunk_queue_full", error=str(error))
                 await asyncio.sleep(FULL_RETRY_SECONDS)

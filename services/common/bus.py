@@ -42,9 +42,6 @@ STREAM_FULL = (10077, 10023)
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 
 RETRIES = Counter("whisper_bus_retries_total", "Operations on NATS that had to be tried again")
-FORGOTTEN = Counter(
-    "whisper_forgotten_messages_total", "Messages that a queue kept but gave to nobody, replaced", ["queue"]
-)
 RECONNECTS = Counter("whisper_bus_reconnects_total", "Times the connection to NATS was made again")
 
 T = TypeVar("T")
@@ -94,35 +91,10 @@ class Bus:
             raise
         return ack.seq
 
-    async def enqueue(
-        self,
-        queue: tuple[str, str],
-        subject: str,
-        data: bytes,
-        headers: Mapping[str, str] | None = None,
-    ) -> bool:
-        """Store work for a queue (stream, durable consumer); False when its message is there already.
-
-        A killed broker may keep a message and forget that nobody settled it. Its consumer will never give
-        it out, so it is replaced.
-        """
-        stream, durable = queue
-        if await self.create(subject, data, headers):
-            return True
-        if not await self._forgotten(stream, durable, subject):
-            return False
-        log.warning("forgotten_message_replaced", stream=stream, subject=subject)
-        FORGOTTEN.labels(durable).inc()
-        await self.purge(stream, subject)
-        return await self.create(subject, data, headers)
-
-    async def _forgotten(self, stream: str, durable: str, subject: str) -> bool:
-        """Whether a stored message lies where its consumer takes everything for settled."""
-        stored = await self.last(stream, subject, by_leader=True)
-        if stored is None:
-            return False
-        info = await self._retried(lambda: self.jetstream.consumer_info(stream, durable))
-        return info.ack_floor is not None and stored.sequence <= info.ack_floor.stream_seq
+    async def settled_up_to(self, queue: tuple[str, str]) -> int:
+        """The sequence up to which a consumer (stream, durable) takes every message for settled."""
+        info = await self._retried(lambda: self.jetstream.consumer_info(*queue))
+        return info.ack_floor.stream_seq if info.ack_floor else 0
 
     async def last(self, stream: str, subject: str, *, by_leader: bool = False) -> Stored | None:
         """The newest message of one subject, as any replica knows it, or for certain from the leader.

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from services.common.bus import Bus, Stored
 from services.common.documents import Documents
+from services.common.queues import enqueue
 from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, UploadState
@@ -88,7 +89,8 @@ class Jobs:
 
     async def start(self, record: JobRecord) -> bool:
         """Hand this attempt at the job to the chunkers; False where it lies in their queue already."""
-        return await self._bus.enqueue(
+        return await enqueue(
+            self._bus,
             CHUNKERS[record.lane].queue,
             attempts.command_subject(record),
             msgspec.json.encode(attempts.command(record)),

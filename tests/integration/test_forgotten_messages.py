@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from services.common.bus import Bus, connect
+from services.common.queues import enqueue
 from services.common.settings import ServiceSettings
 from services.contracts import attempts, topology
 from services.contracts.identifiers import job_id, owner_token
@@ -69,19 +70,19 @@ async def test_a_forgotten_chunk_is_queued_anew(tmp_path: Path) -> None:
         assert await bus.subjects(Stream.CHUNK, ">") == {CHUNK: 1}
         assert (info.num_pending, info.num_ack_pending) == (0, 0), "nobody would ever get it"
 
-        assert await bus.enqueue(TRANSCRIBER.queue, CHUNK, b"sound")
+        assert await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"sound")
 
         assert await bus.subjects(Stream.CHUNK, ">") == {CHUNK: 1}
         assert await fetched(bus, TRANSCRIBER) == b"sound"
 
 
 async def test_work_that_waits_or_is_in_hand_stays_as_it_is(bus: Bus) -> None:
-    assert await bus.enqueue(TRANSCRIBER.queue, CHUNK, b"first")
-    assert not await bus.enqueue(TRANSCRIBER.queue, CHUNK, b"waits")
+    assert await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"first")
+    assert not await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"waits")
     subscription = await bus.jetstream.pull_subscribe_bind(TRANSCRIBER.name, TRANSCRIBER.stream)
     [message] = await subscription.fetch(1, timeout=5)
 
-    assert not await bus.enqueue(TRANSCRIBER.queue, CHUNK, b"in hand")
+    assert not await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"in hand")
 
     stored = await bus.last(Stream.CHUNK, CHUNK)
     assert stored is not None
