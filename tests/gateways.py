@@ -35,9 +35,11 @@ from services.contracts.topology import Stream
 from services.dev.nats_server import NatsServer
 from services.dev.processes import free_port
 from services.gateway.app import create_app
+from services.gateway.beside import beside
 from services.gateway.errors import Unauthorized
 from services.gateway.identity import Identity
 from services.gateway.settings import Settings
+from services.gateway.sse import STREAMS
 
 SECOND = 16_000
 
@@ -98,6 +100,7 @@ def start_gateway(broker: NatsServer) -> StartGateway:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
             site(app, "127.0.0.1", port, shutdown_seconds=2.0),
+            beside(app[STREAMS].tend(asyncio.Event())),
         ):
             yield Gateway(f"http://127.0.0.1:{port}", app, session)
 

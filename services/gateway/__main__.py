@@ -8,6 +8,7 @@ from services.gateway.intake import INTAKE
 from services.gateway.janitor import Janitor
 from services.gateway.jobs import JOBS
 from services.gateway.settings import Settings
+from services.gateway.sse import STREAMS
 from services.gateway.wakeups import WAKEUPS
 
 
@@ -30,7 +31,7 @@ def main() -> None:
             finish=uploads_ended,
         ):
             janitor = Janitor(app[BUS], app[JOBS], settings)
-            await lifecycle.work(janitor.run, app[DOOR].revocations.follow)
+            await lifecycle.work(janitor.run, app[DOOR].revocations.follow, app[STREAMS].tend)
 
     run("gateway", settings, serve)
 

@@ -10,6 +10,7 @@ from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
 from services.gateway.caller import IDENTIFY, Identify, by_token
 from services.gateway.door import DOOR, door
+from services.gateway.feeds import FEEDS, Feeds
 from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists
 from services.gateway.intake import INTAKE, Intake
 from services.gateway.jobs import JOBS, Jobs
@@ -86,6 +87,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[JOBS] = Jobs(bus)
     app[HOTWORD_LISTS] = HotwordLists(bus)
     app[RESULTS] = Results(bus)
+    app[FEEDS] = Feeds(app[JOBS], app[RESULTS], app[WAKEUPS])
     app[RETRIES] = Retries(bus, app[JOBS], app[RESULTS])
     stores = Stores(
         bus=app[UPLOAD_BUS],

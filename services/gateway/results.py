@@ -25,23 +25,30 @@ class Results:
         self._bus = bus
         self._progresses: OrderedDict[str, Progress] = OrderedDict()
 
+    async def next(self, record: JobRecord, after: int) -> tuple[int, JobEvent] | None:
+        """The first event after sequence `after` with its own sequence, if it is stored by now."""
+        stored = await self._bus.next(Stream.RES, topology.results(run_id(record.id, record.run)), after)
+        if stored is None:
+            return None
+        return stored.sequence, msgspec.json.decode(stored.data, type=JobEvent)
+
     async def events(self, record: JobRecord, after: int = 0) -> AsyncIterator[tuple[int, JobEvent]]:
         """The events stored by now after sequence `after`, each with its own sequence."""
-        subjects = topology.results(run_id(record.id, record.run))
-        while (stored := await self._bus.next(Stream.RES, subjects, after)) is not None:
-            after = stored.sequence
-            yield after, msgspec.json.decode(stored.data, type=JobEvent)
+        while (found := await self.next(record, after)) is not None:
+            after = found[0]
+            yield found
 
     async def progress(self, record: JobRecord) -> Progress:
         """The progress as of now; the same object for every reader of this run."""
-        run = run_id(record.id, record.run)
-        progress = self._progresses.setdefault(run, Progress())
-        self._progresses.move_to_end(run)
-        while len(self._progresses) > PROGRESSES:
-            self._progresses.popitem(last=False)
+        progress = self._progress(record)
         async for sequence, event in self.events(record, progress.sequence):
             progress.add(sequence, event)
         return progress
+
+    async def progress_to(self, record: JobRecord, sequence: int) -> Progress:
+        """The same object, with every event up to this sequence; whoever reads on adds what follows."""
+        progress = self._progress(record)
+        return progress if progress.sequence >= sequence else await self.progress(record)
 
     async def transcript(self, record: JobRecord) -> Transcript:
         """Everything known by now."""
@@ -49,6 +56,14 @@ class Results:
         async for _, event in self.events(record):
             transcript.add(event)
         return transcript
+
+    def _progress(self, record: JobRecord) -> Progress:
+        run = run_id(record.id, record.run)
+        progress = self._progresses.setdefault(run, Progress())
+        self._progresses.move_to_end(run)
+        while len(self._progresses) > PROGRESSES:
+            self._progresses.popitem(last=False)
+        return progress
 
 
 RESULTS = web.AppKey("results", Results)

@@ -20,7 +20,7 @@ from services.contracts.messages import (
 from services.gateway.answers import json_response, shown
 from services.gateway.caller import caller, may_listen
 from services.gateway.errors import HttpError, Unavailable
-from services.gateway.events import RECHECK_SECONDS
+from services.gateway.feeds import RECHECK_SECONDS
 from services.gateway.intake import INTAKE
 from services.gateway.jobs import JOBS
 from services.gateway.pages import PAGES
@@ -121,7 +121,7 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
         else:
             with request.app[WAKEUPS].on(record.id) as woken:
                 replay = _Replay(request.app, stream, record)
-                while may_listen(request.app, identity) and not await replay.advance(woken):
+                while may_listen(request.app, identity) and not (stream.gone or await replay.advance(woken)):
                     await woken_within(woken, RECHECK_SECONDS)
     return response
 

@@ -1,4 +1,4 @@
-"""An open stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Open streams of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
 
 import asyncio
 import contextlib
@@ -10,8 +10,8 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter, Gauge
 
+from services.common.bus import woken_within
 from services.common.errors import ServiceError
-from services.gateway.beside import beside
 from services.gateway.errors import Unavailable
 from services.gateway.settings import Settings
 
@@ -24,42 +24,62 @@ HEADERS = {
 }
 """nginx would hold events back without the last, and proxies that compress would without no-transform."""
 BUSY_RETRY_SECONDS = 10.0
+COMMENT = b": still here\n\n"
+LONGEST_BEAT_SECONDS = 1.0
+"""How long a reader that left, or takes nothing, may go unnoticed beyond its time."""
 
 OPEN = Gauge("whisper_event_streams_open", "Event streams being read")
 EVENTS = Counter("whisper_events_sent_total", "Events sent to readers")
 
 
+def encoded(data: object, *, event: str | None = None, sequence: int | None = None) -> bytes:
+    """One event with `data` as JSON, as it goes over the wire."""
+    head = "" if sequence is None else f"id: {sequence}\n"
+    head += "" if event is None else f"event: {event}\n"
+    return head.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n"
+
+
 class EventStream:
-    """Writes events; a reader that takes none for too long is disconnected."""
+    """One reader's connection. Whoever writes to it may be kept waiting by a reader that takes nothing."""
 
-    def __init__(self, response: web.StreamResponse, settings: Settings) -> None:
+    def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+        self._request = request
         self._response = response
-        self._settings = settings
         self._written_at = time.monotonic()
+        self._writing_since: float | None = None
+        self.woken = asyncio.Event()
+        """There may be news for this reader, or its connection is gone."""
+        self.gone = False
+        """The reader has left."""
 
-    async def send(self, data: object, *, event: str | None = None, sequence: int | None = None) -> None:
+    async def send(self, data: object, *, event: str | None = None) -> None:
         """One event with `data` as JSON."""
-        head = "" if sequence is None else f"id: {sequence}\n"
-        head += "" if event is None else f"event: {event}\n"
-        await self._write(head.encode() + b"data: " + msgspec.json.encode(data) + b"\n\n")
+        await self.write(encoded(data, event=event))
+
+    async def write(self, event: bytes) -> None:
+        """One event that is `encoded` already."""
+        self._writing_since = time.monotonic()
+        await self._response.write(event)
+        self._writing_since = None
+        self._written_at = time.monotonic()
         EVENTS.inc()
 
     async def comment(self) -> None:
         """A line that keeps proxies and clients from giving up."""
-        await self._write(b": still here\n\n")
-
-    async def beat(self) -> None:
-        """Send a comment whenever nothing else was sent for long, whatever the events are waiting for."""
-        while True:
-            silent_until = self._written_at + self._settings.heartbeat_seconds
-            await asyncio.sleep(silent_until - time.monotonic())
-            if time.monotonic() >= self._written_at + self._settings.heartbeat_seconds:
-                await self.comment()
-
-    async def _write(self, data: bytes) -> None:
-        async with asyncio.timeout(self._settings.write_seconds):
-            await self._response.write(data)
+        await self._response.write(COMMENT)
         self._written_at = time.monotonic()
+
+    async def tend(self, now: float, settings: Settings) -> None:
+        """Notice a reader that left, cut off one that takes nothing, and comment on a long silence."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            self.gone = True
+            self.woken.set()
+        elif self._writing_since is not None and now - self._writing_since >= settings.write_seconds:
+            log.info("reader_too_slow")
+            transport.abort()
+        elif now - self._written_at >= settings.heartbeat_seconds and not transport.get_write_buffer_size():
+            await self.comment()  # what is written to an empty buffer keeps nobody waiting
 
 
 class Streams:
@@ -67,44 +87,54 @@ class Streams:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._open = 0
+        self._open: set[EventStream] = set()
+
+    @property
+    def open_now(self) -> int:
+        """Streams that are open."""
+        return len(self._open)
+
+    async def tend(self, stop: asyncio.Event) -> None:
+        """Look after all open streams until the process stops, whatever their events are waiting for."""
+        pause = min(LONGEST_BEAT_SECONDS, self._settings.heartbeat_seconds / 2)
+        while not stop.is_set():
+            now = time.monotonic()
+            for stream in tuple(self._open):
+                with contextlib.suppress(ConnectionResetError):  # it left just now
+                    await stream.tend(now, self._settings)
+            await woken_within(stop, pause)
 
     @contextlib.asynccontextmanager
     async def open(self, request: web.Request, response: web.StreamResponse) -> AsyncIterator[EventStream]:
         """A stream that ends quietly when its reader goes or the broker is away: readers come back."""
-        with self._counted():
+        stream = EventStream(request, response)
+        with self._counted(stream):
             await response.prepare(request)  # where the reader has gone by now, its request ends here
-            with _ended_quietly(request):
-                stream = EventStream(response, self._settings)
-                async with beside(stream.beat()):
-                    yield stream
+            with _ended_quietly():
+                yield stream
                 await response.write_eof()
 
     @contextlib.contextmanager
-    def _counted(self) -> Iterator[None]:
-        if self._open >= self._settings.max_streams:
+    def _counted(self, stream: EventStream) -> Iterator[None]:
+        if self.open_now >= self._settings.max_streams:
             raise Unavailable(
-                f"{self._open} event streams are open, the most this server carries; try again soon",
+                f"{self.open_now} event streams are open, the most this server carries; try again soon",
                 retry_after=BUSY_RETRY_SECONDS,
             )
-        self._open += 1
+        self._open.add(stream)
         try:
             with OPEN.track_inprogress():
                 yield
         finally:
-            self._open -= 1
+            self._open.discard(stream)
 
 
 @contextlib.contextmanager
-def _ended_quietly(request: web.Request) -> Iterator[None]:
+def _ended_quietly() -> Iterator[None]:
     try:
         yield
     except ConnectionResetError:
         log.debug("reader_gone")
-    except TimeoutError:
-        log.info("reader_too_slow")
-        if request.transport is not None:
-            request.transport.abort()
     except ServiceError as error:
         log.info("event_stream_broken_off", error=str(error))
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +13,9 @@ import structlog
 from services.common.bus import Bus
 from services.contracts.identifiers import run_id
 from services.dev.nats_server import NatsServer
+from services.gateway.buses import BUS
+from services.gateway.feeds import KEPT_BYTES
+from services.gateway.sse import STREAMS
 from tests.gateways import (
     Gateway,
     StartGateway,
@@ -60,6 +64,27 @@ async def until_text(events: AsyncIterator[dict[str, str]]) -> AsyncIterator[dic
     async for event in events:
         yield event
         if event["event"] == "text":
+            return
+
+
+async def until_open(gateway: Gateway, count: int, seconds: float = 15.0) -> None:
+    """Wait until so many event streams are open."""
+
+    async def so_many() -> bool:
+        return gateway.app[STREAMS].open_now == count
+
+    await until(so_many, seconds)
+
+
+async def events_named(
+    name: str, count: int, events: AsyncIterator[dict[str, str]]
+) -> AsyncIterator[dict[str, str]]:
+    """The next `count` events of this name."""
+    async for event in events:
+        if event["event"] == name:
+            yield event
+            count -= 1
+        if not count:
             return
 
 
@@ -192,3 +217,66 @@ async def test_a_reader_keeps_its_stream_through_a_killed_broker(
         await publish(bus, run, ended(1))
         names = [event["event"] async for event in events if event["event"] != "job"]
     assert names == ["text", "end"]
+
+
+async def test_many_readers_of_a_job_cost_the_broker_no_more_than_one(gateway: Gateway, bus: Bus) -> None:
+    job = str((await upload(gateway))["id"])
+    path, readers = f"/v1/jobs/{job}/events", 20
+    await publish(bus, run_id(job, 0), cut(0))
+    async with contextlib.AsyncExitStack() as stack, asyncio.timeout(30):
+        streams = []
+        for _ in range(readers):
+            answer = await stack.enter_async_context(gateway.request("GET", path))
+            streams.append(aiter(Events(answer)))
+        for events in streams:
+            assert [(await anext(events))["event"] for _ in range(2)] == ["job", "cut"]
+        before = gateway.app[BUS].client.stats["out_msgs"]
+        await publish(bus, run_id(job, 0), text(0, "for all"))
+        for events in streams:
+            assert [event async for event in until_text(events)][-1]["event"] == "text"
+        assert gateway.app[BUS].client.stats["out_msgs"] - before < readers
+
+
+async def test_a_reader_far_behind_others_misses_nothing(gateway: Gateway, bus: Bus) -> None:
+    job = str((await upload(gateway))["id"])
+    run, path, count = run_id(job, 0), f"/v1/jobs/{job}/events", 24
+    async with gateway.request("GET", path) as ahead:
+        events = aiter(Events(ahead))
+        for chunk in range(count):  # together more than is kept for all
+            await publish(bus, run, text(chunk, "word " * (KEPT_BYTES // 40)))
+        first = [event async for event in events_named("text", count, events)]
+        behind = asyncio.create_task(read_events(gateway, path))
+        resumed = asyncio.create_task(read_events(gateway, f"{path}?after={first[1]['id']}"))
+        await until_open(gateway, 3)
+        await publish(bus, run, ended(count))
+        async with asyncio.timeout(30):
+            whole = without_job(await behind)
+            rest = without_job(await resumed)
+    assert [json.loads(event["data"])["chunk"] for event in first] == list(range(count))
+    assert whole[:-1] == without_job(first)
+    assert rest == whole[2:]
+
+
+async def test_readers_that_leave_a_silent_stream_are_let_go(gateway: Gateway) -> None:
+    job = str((await upload(gateway))["id"])
+    async with gateway.request("GET", f"/v1/jobs/{job}/events") as answer:
+        assert (await anext(aiter(Events(answer))))["event"] == "job"
+        answer.close()
+    await until_open(gateway, 0, seconds=5)  # long before the next heartbeat, which would find it out, too
+
+
+async def test_a_reader_that_takes_nothing_is_cut_off(start_gateway: StartGateway, bus: Bus) -> None:
+    async with start_gateway(write_seconds=0.3, heartbeat_seconds=0.2) as gateway:
+        job = str((await upload(gateway))["id"])
+        with socket.socket() as reader, structlog.testing.capture_logs() as logs:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.setblocking(False)
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(reader, ("127.0.0.1", int(gateway.url.rpartition(":")[2])))
+            ask = f"GET /v1/jobs/{job}/events HTTP/1.1\r\nHost: x\r\nX-User: ann\r\n\r\n"
+            await loop.sock_sendall(reader, ask.encode())
+            await until_open(gateway, 1)
+            for chunk in range(20):  # more than the kernel's buffers hold
+                await publish(bus, run_id(job, 0), text(chunk, "words " * 70_000))
+            await until_open(gateway, 0)
+    assert "reader_too_slow" in [entry["event"] for entry in logs]
