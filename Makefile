@@ -32,10 +32,11 @@ bench-%: setup-test ## Run one benchmark: upload, chunker, cuts, pipeline, endpo
 	@$(PYTHON) -m bench.report
 
 chaos: setup-test ## Kill processes at random, seed after seed (SEEDS=1-10), and write tests/chaos/RESULTS.md
-	@$(PYTHON) -m pytest -q -m slow tests/chaos
+	@$(PYTHON) -m pytest -q -m slow tests/chaos; result=$$?; $(PYTHON) -m tests.chaos.table; exit $$result
 	@$(PYTHON) -m tests.chaos.gaps
 	@$(PYTHON) -m tests.chaos.matrix --seeds "$(or $(SEEDS),1-10)" --model --cluster
 
 clean: ## Remove what set-up and runs have made
-	rm -rf .venv .setup .local .mypy_cache .ruff_cache .pytest_cache bench/work tests/chaos/work *.egg-info
+	rm -rf .venv .setup .local .mypy_cache .ruff_cache .pytest_cache bench/work *.egg-info
+	find tests/chaos/work -mindepth 1 -maxdepth 1 ! -name '*.json' -exec rm -rf {} +
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -12,7 +12,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-import msgspec
 import psutil
 
 from services.common.bus import Bus, connect
@@ -26,8 +25,7 @@ from services.dev.nats_server import NatsServer, nats_servers
 from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
 from tests.chaos import table
-from tests.chaos.matrix import WORK
-from tests.chaos.table import Gap
+from tests.chaos.table import WORK, Gap
 
 SERVERS = 3
 EVERY_SECONDS = 0.02
@@ -202,8 +200,8 @@ def main() -> None:
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as folder:
         gaps = asyncio.run(measured(Path(folder)))
-    (WORK / "gaps.json").write_bytes(msgspec.json.encode(gaps))
-    print(table.publish(WORK))
+    table.keep_gaps(gaps)
+    print(table.publish())
 
 
 if __name__ == "__main__":

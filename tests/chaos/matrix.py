@@ -28,9 +28,8 @@ from tests.chaos.cast import JANITOR_SECONDS, MARK, USERS, Cast, Casting, cast
 from tests.chaos.clients import Client, Reader, Submitter, replayed, submissions, transcript
 from tests.chaos.corpus import Recording
 from tests.chaos.killer import cluster_blows, schedule, strike
-from tests.chaos.table import Row
+from tests.chaos.table import WORK, Row
 
-WORK = Path(__file__).parent / "work"
 CORPUS_SEED = 1
 JOBS_A_CLIENT = 5
 LEAVES_AFTER = 2
@@ -268,7 +267,7 @@ def main() -> None:
     rows = [*_rows(scale, {str(seed): seed for seed in numbers(asked.seeds)})]
     rows += _rows(MODEL, {"model": 1} if asked.model else {})
     rows += _rows(CLUSTER, {"cluster": 1} if asked.cluster else {})
-    print(table.publish(WORK))
+    print(table.publish())
     sys.exit(any(row.violations for row in rows))
 
 
@@ -296,7 +295,7 @@ def _rows(scale: Scale, seeds: Mapping[str, int]) -> Iterator[Row]:
         for violation in row.violations:
             say(violation)
         say(f"{row.seconds:.0f} s, {row.identical} of {row.jobs} identical, {len(row.violations)} wrong")
-        table.keep(row, WORK)
+        table.keep(row)
         yield row
 
 

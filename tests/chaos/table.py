@@ -1,4 +1,9 @@
-"""RESULTS.md: what the fault runs found, a row for each."""
+"""RESULTS.md: what the fault runs found, from the files that each of them keeps in work/.
+
+Those files belong to the repository, so that a run of one part loses nothing of the others:
+`row-*.json` of the kill matrix, `gaps.json`, and a `section-*.json` of each other kind of fault.
+`python -m tests.chaos.table` writes the page anew.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,6 +14,7 @@ import msgspec
 from bench.report import machine
 
 PAGE = Path(__file__).parent / "RESULTS.md"
+WORK = Path(__file__).parent / "work"
 KINDS = ("nats-server", "auth", "gateway", "chunker", "transcriber", "endpoint")
 ABOUT = """\
 # What the fault runs found
@@ -71,27 +77,77 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     repeated: int
 
 
-def keep(row: Row, work: Path) -> None:
+class Kept(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of a section."""
+
+    cells: tuple[str, ...]
+    """The first names the row."""
+    date: str
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True):
+    """What one kind of fault was found to do."""
+
+    name: str
+    """Of its file."""
+    title: str
+    about: str
+    """How it is run, what the columns are."""
+    heads: tuple[str, ...]
+    rows: tuple[Kept, ...] = ()
+
+
+def keep(row: Row, work: Path = WORK) -> None:
     """Remember a row beside those of other seeds."""
-    dated = msgspec.structs.replace(row, date=datetime.now(UTC).date().isoformat())
-    (work / f"row-{row.label.replace(' ', '-')}.json").write_bytes(msgspec.json.encode(dated))
+    dated = msgspec.structs.replace(row, date=_today())
+    _store(work / f"row-{row.label.replace(' ', '-')}.json", dated)
 
 
-def publish(work: Path) -> str:
+def keep_gaps(gaps: Sequence[Gap], work: Path = WORK) -> None:
+    """Remember what a cluster's faults cost, instead of what they cost before."""
+    _store(work / "gaps.json", gaps)
+
+
+def keep_cells(section: Section, *cells: object, work: Path = WORK) -> None:
+    """Remember a row of a section, instead of the one that begins with the same cell."""
+    assert len(cells) == len(section.heads), f"{section.name}: {cells} are not {section.heads}"
+    path = work / f"section-{section.name}.json"
+    kept = msgspec.json.decode(path.read_bytes(), type=Section).rows if path.exists() else ()
+    added = Kept(cells=tuple(map(str, cells)), date=_today())
+    rows = {row.cells[0]: row for row in (*kept, added) if len(row.cells) == len(section.heads)}
+    _store(path, msgspec.structs.replace(section, rows=tuple(rows.values())))
+
+
+def publish(work: Path = WORK, page: Path = PAGE) -> str:
     """Write RESULTS.md from all that is remembered; its tables."""
     rows = [msgspec.json.decode(path.read_bytes(), type=Row) for path in work.glob("row-*.json")]
     rows.sort(key=lambda row: (not row.label.isdigit(), len(row.label), row.label))
-    tables = "\n".join([*_lines(rows), *_gap_lines(work / "gaps.json")])
-    dates = " and ".join(sorted({row.date for row in rows}))
-    PAGE.write_text(f"{ABOUT}\n\n{tables}\n\n{dates}, {machine()}.\n")
+    files = sorted(work.glob("section-*.json"))
+    sections = [msgspec.json.decode(path.read_bytes(), type=Section) for path in files]
+    lines = [*_lines(rows), "", *_days([row.date for row in rows]), *_gap_lines(work / "gaps.json")]
+    lines += [line for section in sections for line in _section_lines(section)]
+    tables = "\n".join(lines)
+    page.write_text(f"{ABOUT}\n\n{tables}\n{machine()}.\n")
     return tables
+
+
+def _store(path: Path, kept: object) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def _days(dates: Sequence[str]) -> list[str]:
+    return [f"{' and '.join(sorted(set(dates)))}.", ""] if dates else []
 
 
 def _lines(rows: Sequence[Row]) -> list[str]:
     heads = ["seed", *(f"{name} killed" for name in KINDS), "all", "jobs", "audio (h)", "ended", "identical"]
     heads += ["readers", "reconnects", "sent again", "leftovers", "leaks", "wrong", "minutes"]
-    cells = [heads, ["---"] * len(heads), *(_cells(row) for row in rows)]
-    return [f"| {' | '.join(one)} |" for one in cells]
+    return _table(heads, [_cells(row) for row in rows])
 
 
 def _cells(row: Row) -> list[str]:
@@ -105,9 +161,23 @@ def _cells(row: Row) -> list[str]:
 def _gap_lines(path: Path) -> list[str]:
     if not path.exists():
         return []
-    cells = [["fault", "nothing stored (s)", "nothing handled (s)", "stored so far", "lost", "repeated"]]
-    cells += [["---"] * len(cells[0])]
+    heads = ["fault", "nothing stored (s)", "nothing handled (s)", "stored so far", "lost", "repeated"]
+    rows = []
     for gap in msgspec.json.decode(path.read_bytes(), type=list[Gap]):
         pauses = [f"{gap.publish_seconds:.1f}", f"{gap.consume_seconds:.1f}"]
-        cells.append([gap.fault, *pauses, *map(str, [gap.stored, gap.lost, gap.repeated])])
-    return ["", *GAPS_ABOUT.splitlines(), "", *(f"| {' | '.join(one)} |" for one in cells)]
+        rows.append([gap.fault, *pauses, *map(str, [gap.stored, gap.lost, gap.repeated])])
+    return [*GAPS_ABOUT.splitlines(), "", *_table(heads, rows), ""]
+
+
+def _section_lines(section: Section) -> list[str]:
+    rows = [row.cells for row in section.rows]
+    lines = [f"## {section.title}", "", *section.about.splitlines(), "", *_table(section.heads, rows), ""]
+    return lines + _days([row.date for row in section.rows])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"| {' | '.join(one)} |" for one in (heads, ["---"] * len(heads), *rows)]
+
+
+if __name__ == "__main__":
+    publish()
