@@ -50,12 +50,13 @@ class Pipeline:
         self.chunker = chunker
         self.jobs = Documents(bus, Stream.JOB, JobRecord)
 
-    async def start_job(self, key: str, **options: object) -> str:
+    async def start_job(self, key: str, *, admitted: bool = False, **options: object) -> str:
+        """Make a job; it waits for a place unless it was `admitted`."""
         job = job_id("tester", key)
         command = StartJob(owner=OWNER, job=job, run=0)
-        await self.bus.create(
-            topology.control(Lane.SHORT, OWNER, run_id(job, 0), 0), msgspec.json.encode(command)
-        )
+        waiting = topology.waiting(Lane.SHORT, OWNER, run_id(job, 0), 0)
+        subject = topology.admitted(waiting) if admitted else waiting
+        await self.bus.create(subject, msgspec.json.encode(command))
         record = JobRecord(
             id=job,
             owner=OWNER,
@@ -143,10 +144,10 @@ async def pipeline(
             yield Pipeline(bus, endpoint, chunking)
 
 
-def make_chunker(bus: Bus, directory: Path) -> Chunker:
-    settings = ChunkerSettings(upload_silence_seconds=2.0)
+def make_chunker(bus: Bus, directory: Path, **settings: int) -> Chunker:
+    chosen = ChunkerSettings(upload_silence_seconds=2.0, **settings)  # type: ignore[arg-type]
     tools = Tools(model=SpeechModel(), spool=Spool(directory, 10**9), limits=DecodeLimits())
-    return Chunker(bus, settings, tools)
+    return Chunker(bus, chosen, tools)
 
 
 @pytest.fixture(scope="module")

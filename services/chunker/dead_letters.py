@@ -111,7 +111,7 @@ class DeadLetters:
         """The job's next attempt; the command first, so that what the record says has somebody to do it."""
         wanted = attempts.retried(record)
         await self._bus.create(
-            attempts.command_subject(wanted), msgspec.json.encode(attempts.command(wanted))
+            attempts.waiting_subject(wanted), msgspec.json.encode(attempts.command(wanted))
         )
         subject = topology.job_record(record.owner, record.id)
         await self._jobs.change(subject, lambda old: wanted if old == record else old)

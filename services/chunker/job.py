@@ -15,6 +15,7 @@ from services.chunker.outcomes import Outcomes
 from services.chunker.problems import BadRecording
 from services.chunker.settings import Settings
 from services.chunker.upload import Upload
+from services.chunker.window import Window
 from services.common.bus import Bus
 from services.common.errors import StorageFull
 from services.common.queues import enqueue
@@ -60,6 +61,7 @@ class Job:
         self._record = record
         self._outcomes = Outcomes(bus, command)
         self._waiting: dict[int, tuple[ReadyChunk, float]] = {}
+        self._window = Window(bus, self._outcomes, command, settings.window_chunks)
         self._taken_at = time.monotonic()
 
     async def run(self) -> tuple[JobEnded, EndOfUpload | None]:
@@ -137,7 +139,7 @@ class Job:
                 if isinstance(item, Recording):
                     return count, item
                 await self._plan(item)
-                await self._outcomes.until_settled(*range(item.number - self._settings.window_chunks + 1))
+                await self._window.until_open(self._waiting)
                 await self._send(item)
                 count = item.number + 1
                 if item.number == up_to:
@@ -173,6 +175,7 @@ class Job:
             return
         await self._publish(chunk)
         CHUNKS.inc()
+        self._forget_settled()
         self._waiting[chunk.number] = (chunk, time.monotonic())
 
     async def _publish(self, chunk: ReadyChunk) -> None:
@@ -186,7 +189,7 @@ class Job:
             start=chunk.start,
             end=chunk.end,
         )
-        subject = topology.chunk(self._record.lane, self._outcomes.run, chunk.number)
+        subject = topology.chunk(self._record.lane, self._command.owner, self._outcomes.run, chunk.number)
         headers = {HEADER: msgspec.json.encode(command).decode()}
         while True:
             try:
@@ -197,13 +200,16 @@ class Job:
             else:
                 return
 
+    def _forget_settled(self) -> None:
+        for number in self._outcomes.settled & self._waiting.keys():
+            del self._waiting[number]
+
     async def _redrive(self) -> None:
         """Send chunks again that have no outcome after a while: a crash of the broker can lose one."""
         pause = self._settings.redrive_seconds / 4
         while True:
             await asyncio.sleep(pause)
-            for number in self._outcomes.settled & self._waiting.keys():
-                del self._waiting[number]
+            self._forget_settled()
             for number, (chunk, sent_at) in tuple(self._waiting.items()):
                 if time.monotonic() - sent_at > self._settings.redrive_seconds:
                     await self._publish(chunk)

@@ -36,6 +36,8 @@ class Outcomes:
         self._jobs = Documents(bus, Stream.JOB, JobRecord)
         self._after = 0
         self._changed = asyncio.Condition()
+        self.looks = 0
+        """How often the results were looked at."""
         self.run = run_id(command.job, command.run)
         self.cuts: dict[int, ChunkCut] = {}
         self.settled: set[int] = set()
@@ -62,6 +64,7 @@ class Outcomes:
                 await self._check_record()
                 await self.load()
                 async with self._changed:
+                    self.looks += 1
                     self._changed.notify_all()
                 await woken_within(woken, RECHECK_SECONDS)
                 woken.clear()
@@ -70,6 +73,11 @@ class Outcomes:
         """Wait until all of these chunks have a text or a gap."""
         async with self._changed:
             await self._changed.wait_for(lambda: self.settled.issuperset(chunks))
+
+    async def until_looked(self, looks: int) -> None:
+        """Wait until the results were looked at more often than `looks` times."""
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.looks > looks)
 
     def stored_cuts(self) -> tuple[ChunkCut, ...]:
         """The cuts of chunks 0, 1, ... up to the first that is missing."""

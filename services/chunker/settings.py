@@ -10,10 +10,12 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
 
     drain_seconds: float = 2.0
     """How long a stopping process may take; its jobs are handed to others, which repeat them exactly."""
-    chunker_slots: int = 4
+    chunker_slots: int = 8
     """Short jobs in hand at once; long ones may take three quarters as many, and never these."""
+    user_jobs: int = 4
+    """Jobs of a user that run at once, three quarters of them long; the rest wait. The same everywhere."""
     window_chunks: int = 8
-    """Chunks of a job that may wait for their text: what the endpoint's capacity is shared by."""
+    """Chunks of a user that may wait for their text: what the endpoint's capacity is shared by."""
     redrive_seconds: float = 120.0
     """A chunk without an outcome after this time is sent again."""
     upload_silence_seconds: float = 30.0

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
+from services.chunker.admission import Admission
 from services.chunker.chunks import Tools
 from services.chunker.job import Job
 from services.chunker.outcomes import JobGoneError, Outcomes
@@ -50,6 +51,7 @@ class Chunker:
         self._settings = settings
         self._tools = tools
         self._jobs = Documents(bus, Stream.JOB, JobRecord)
+        self._admission = Admission(bus, settings.user_jobs)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until the stop; long jobs can never take the slots of short ones."""
@@ -57,6 +59,7 @@ class Chunker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._consumer(Lane.SHORT).run(self._bus, slots, stop))
             group.create_task(self._consumer(Lane.LONG).run(self._bus, max(1, slots * 3 // 4), stop))
+            group.create_task(self._admission.run(stop))
             group.create_task(Undelivered(self._bus, self._end_in_vain).run(stop))
 
     def _consumer(self, lane: Lane) -> Consumer[StartJob]:
@@ -68,6 +71,7 @@ class Chunker:
             read=lambda delivery: msgspec.json.decode(delivery.data, type=StartJob),
             handle=self._handle,
             give_up=lambda command, _delivery, error: self._end_in_vain(command, error),
+            settled=lambda delivery: self._admission.settled(delivery.subject),
             context=lambda command: {"job_id": command.job, "run": command.run},
             letter=lambda delivery, error: dead_letter(
                 spec.stream,
@@ -87,6 +91,9 @@ class Chunker:
             return
         if record.attempt != command.attempt:
             log.info("attempt_not_current", current=record.attempt)
+            return
+        if record.state.final:
+            log.info("attempt_over")
             return
         record = await self._jobs.change(subject, _started) or record
         started = time.monotonic()
@@ -120,7 +127,7 @@ class Chunker:
     async def _erase(self, command: StartJob) -> None:
         """What was stored for a run after it was deleted, replaced or found without a record."""
         run = run_id(command.job, command.run)
-        await self._bus.purge(Stream.CHUNK, topology.chunk("*", run))
+        await self._bus.purge(Stream.CHUNK, topology.chunk("*", command.owner, run))
         await self._bus.purge(Stream.RES, topology.results(run))
         await self._bus.purge(Stream.UP, topology.part(run))
 

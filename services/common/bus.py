@@ -39,6 +39,7 @@ REMEMBERED_SENTENCES = 20
 
 WRONG_LAST_SEQUENCE = 10071
 STREAM_FULL = (10077, 10023)
+SEQUENCE_NOT_FOUND = 10043
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 
 RETRIES = Counter("whisper_bus_retries_total", "Operations on NATS that had to be tried again")
@@ -117,7 +118,11 @@ class Bus:
                 return
             await self.jetstream.delete_msg(stream, sequence)
 
-        await self._retried(erase)
+        try:
+            await self._retried(erase)
+        except nats.js.errors.APIError as error:
+            if error.err_code != SEQUENCE_NOT_FOUND:  # somebody else was faster
+                raise
 
     async def next(self, stream: str, subjects: str, after: int) -> Stored | None:
         """The first message of the matching subjects whose sequence is greater than `after`."""

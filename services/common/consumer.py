@@ -72,6 +72,8 @@ class Consumer(Generic[M]):
     give_up: Callable[[M, Delivery, ServiceError], Awaitable[None]]
     patience_seconds: float | None = None
     context: Callable[[M], dict[str, object]] = field(default=lambda _message: {})
+    settled: Callable[[Delivery], None] = field(default=lambda _delivery: None)
+    """Told of each message that has left the queue."""
     letter: Callable[[Delivery, ServiceError], tuple[str, bytes]] | None = None
     """Subject and content of what is kept of a message that was given up."""
     _failing: dict[int, float] = field(default_factory=dict, init=False)
@@ -144,6 +146,7 @@ class Consumer(Generic[M]):
                 return await self._failed(bus, msg, message, delivery, error)
         self._failing.pop(delivery.sequence, None)
         await _told(msg.ack())
+        self.settled(delivery)
         LAST_SUCCESS.labels(self.durable).set_to_current_time()
         return "done"
 
@@ -182,6 +185,7 @@ class Consumer(Generic[M]):
         except ServiceError as later:  # its job says what happened; only the operator's list lacks it
             log.warning("dead_letter_lost", error=str(later))
         await _told(msg.term())
+        self.settled(delivery)
 
     def _exhausted(self, error: Transient, delivery: Delivery) -> bool:
         if error.max_attempts is not None and delivery.attempt >= error.max_attempts:

@@ -20,16 +20,19 @@ async def enqueue(
     """Store work for a queue (stream, durable consumer); False where it is there and somebody will get it."""
     if await bus.create(subject, data, headers):
         return True
-    if not await _forgotten(bus, queue, subject):
-        return False
+    return await erase_forgotten(bus, queue, subject) and await bus.create(subject, data, headers)
+
+
+async def erase_forgotten(bus: Bus, queue: tuple[str, str], subject: str) -> bool:
+    """Erase a message that nobody will get; False where there is none such.
+
+    It lies where its consumer takes everything for settled, as seen in nats-server 2.10.
+    """
     stream, durable = queue
-    log.warning("forgotten_message_replaced", queue=durable, subject=subject)
+    stored = await bus.last(stream, subject, by_leader=True)
+    if stored is None or stored.sequence > await bus.settled_up_to(queue):
+        return False
+    log.warning("forgotten_message_erased", queue=durable, subject=subject)
     FORGOTTEN.labels(durable).inc()
     await bus.purge(stream, subject)
-    return await bus.create(subject, data, headers)
-
-
-async def _forgotten(bus: Bus, queue: tuple[str, str], subject: str) -> bool:
-    """Whether a message lies where its consumer takes everything for settled, as seen in nats-server 2.10."""
-    stored = await bus.last(queue[0], subject, by_leader=True)
-    return stored is not None and stored.sequence <= await bus.settled_up_to(queue)
+    return True

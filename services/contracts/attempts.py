@@ -26,6 +26,11 @@ def command(record: JobRecord) -> StartJob:
     return StartJob(owner=record.owner, job=record.id, run=record.run, attempt=record.attempt)
 
 
+def waiting_subject(record: JobRecord) -> str:
+    """Where that command waits until the job's user has a place for it."""
+    return topology.waiting(record.lane, record.owner, run_id(record.id, record.run), record.attempt)
+
+
 def command_subject(record: JobRecord) -> str:
-    """Where that command stands until its attempt is over."""
+    """Where it stands from then on, until its attempt is over."""
     return topology.control(record.lane, record.owner, run_id(record.id, record.run), record.attempt)

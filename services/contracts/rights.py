@@ -56,7 +56,7 @@ def rights() -> dict[Role, Rights]:
             publish=(
                 topology.AUTH_REQUESTS,
                 topology.part("*"),
-                *(topology.control(lane, "*", "*") for lane in Lane),
+                *(topology.waiting(lane, "*", "*") for lane in Lane),
                 topology.job_record("*", "*"),
                 topology.hotword_list("*", "*"),
                 *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS),
@@ -75,18 +75,20 @@ def rights() -> dict[Role, Rights]:
             publish=(
                 topology.part("*"),
                 topology.job_record("*", "*"),
-                *(topology.chunk(lane, "*") for lane in Lane),
+                *(topology.chunk(lane, "*", "*") for lane in Lane),
                 topology.cut("*"),
                 topology.end("*"),
                 *_read(Stream.UP, Stream.RES, Stream.JOB),
                 *_purge(Stream.UP, Stream.CHUNK, Stream.RES),
                 *_settle_undelivered(),
+                *_list(Stream.CTL, Stream.CHUNK),
                 *(subject for consumer in CHUNKERS.values() for subject in _consume(consumer)),
                 _watch(TRANSCRIBER),
             ),
             subscribe=(
                 inbox(Role.CHUNKER),
                 topology.live_parts("*"),
+                topology.live_waiting(),
                 topology.live_results(),
                 topology.live_job(),
                 topology.UNDELIVERED,
@@ -150,7 +152,7 @@ def _settle_undelivered() -> tuple[str, ...]:
     queues = (Stream.CTL, Stream.CHUNK, Stream.DLQ)
     return (
         topology.gap("*"),
-        *(topology.control(lane, "*", "*") for lane in Lane),
+        *(queue(lane, "*", "*") for queue in (topology.waiting, topology.control) for lane in Lane),
         *(topology.dead_letter(queue) for queue in (Stream.CTL, Stream.CHUNK)),
         *_read(*queues),
         *(f"{API}.STREAM.MSG.DELETE.{queue}" for queue in queues),

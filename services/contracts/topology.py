@@ -88,14 +88,15 @@ def streams(
         ),
         StreamSpec(
             name=Stream.CTL,
-            subjects=("ctl.>",),
+            subjects=("wait.>", "ctl.>"),
             retention=Retention.WORK_QUEUE,
             max_bytes=GIB // 4,
             max_age_seconds=audio_seconds,
+            wake=("wait.>", "live.wait.>"),
         ),
         StreamSpec(
             name=Stream.CHUNK,
-            subjects=("chunk.*.*.*",),
+            subjects=("chunk.>",),
             retention=Retention.WORK_QUEUE,
             max_bytes=chunk_bytes,
             max_age_seconds=audio_seconds,
@@ -159,14 +160,29 @@ def part(run: str, number: int | str = "*") -> str:
     return f"up.{run}.{number}"
 
 
+def waiting(lane: Lane | str, owner: str, run: str, attempt: int | str = "*") -> str:
+    """A command whose job waits until its user has a place for it: no consumer takes it."""
+    return f"wait.{lane}.{owner}.{run}.{attempt}"
+
+
 def control(lane: Lane | str, owner: str, run: str, attempt: int | str = "*") -> str:
     """The command that takes one upload of a job (`identifiers.run_id`) to its end, or fills its gaps."""
     return f"ctl.{lane}.{owner}.{run}.{attempt}"
 
 
-def chunk(lane: Lane | str, run: str, number: int | str = "*") -> str:
+def work(lane: Lane | str, owner: str, run: str, attempt: int | str = "*") -> str:
+    """The command, wherever it stands."""
+    return f"*.{lane}.{owner}.{run}.{attempt}"
+
+
+def admitted(subject: str) -> str:
+    """Where a command of `waiting` stands once its job has a place."""
+    return subject.replace("wait.", "ctl.", 1)
+
+
+def chunk(lane: Lane | str, owner: str, run: str, number: int | str = "*") -> str:
     """A chunk waiting for the transcriber."""
-    return f"chunk.{lane}.{run}.{number}"
+    return f"chunk.{lane}.{owner}.{run}.{number}"
 
 
 def results(run: str) -> str:
@@ -224,6 +240,16 @@ def live_parts(run: str) -> str:
     return f"live.up.{run}.*"
 
 
+def live_waiting() -> str:
+    """Wake-up: somebody's job waits for a place."""
+    return "live.wait.>"
+
+
+def owner_of_waiting(subject: str) -> str:
+    """The user whose job waits, by the subject of `waiting` or of its wake-up."""
+    return subject.removeprefix("live.").split(".")[2]
+
+
 def live_results(run: str = "*") -> str:
     """Wake-up: something happened to this upload, or to any."""
     return f"live.res.{run}.>"
@@ -241,9 +267,13 @@ def job_of_wakeup(subject: str) -> str:
 
 
 def run_of_work(subject: str) -> str:
-    """The run that a message of `control` or `chunk` is about."""
-    kind, *tokens = subject.split(".")
-    return tokens[1] if kind == "chunk" else tokens[2]
+    """The run that a message of `waiting`, `control` or `chunk` is about."""
+    return subject.split(".")[-2]
+
+
+def lane_of_work(subject: str) -> str:
+    """The lane that such a message stands in."""
+    return subject.split(".")[1]
 
 
 def job_of_work(subject: str) -> str:
@@ -252,7 +282,7 @@ def job_of_work(subject: str) -> str:
 
 
 def attempt_of_command(subject: str) -> int:
-    """The attempt that a message of `control` asks for."""
+    """The attempt that a message of `waiting` or `control` asks for."""
     return int(subject.rpartition(".")[2])
 
 

@@ -93,11 +93,11 @@ class Janitor:
         newest = await self._jobs.newest(record)
         if newest is None or not newest.state.final:
             return
-        commands = await self._bus.subjects(Stream.CTL, topology.control("*", record.owner, run))
+        commands = await self._bus.subjects(Stream.CTL, topology.work("*", record.owner, run))
         if all(topology.attempt_of_command(command) <= newest.attempt for command in commands):
             for command in commands:
                 await self._bus.purge(Stream.CTL, command)
-            await self._bus.purge(Stream.CHUNK, topology.chunk("*", run))
+            await self._bus.purge(Stream.CHUNK, topology.chunk("*", record.owner, run))
             ACTIONS.labels("work_erased").inc()
 
     async def _look_after(self, subject: str, known: Known) -> None:
@@ -132,7 +132,7 @@ class Janitor:
             if _alive(last):
                 return
             record = await self._settle(record, settled_upload(record, last))
-        if await self._jobs.start(record):
+        if await self._jobs.restart(record):
             ACTIONS.labels("restarted").inc()
             log.warning("job_restarted", job=record.id, run=record.run)
 

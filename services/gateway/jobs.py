@@ -10,7 +10,7 @@ from aiohttp import web
 
 from services.common.bus import Bus, Stored
 from services.common.documents import Documents
-from services.common.queues import enqueue
+from services.common.queues import erase_forgotten
 from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, UploadState
@@ -87,14 +87,22 @@ class Jobs:
         """Change the stored record by a pure function, again where somebody else was faster."""
         return await self._records.change(topology.job_record(record.owner, record.id), change)
 
-    async def start(self, record: JobRecord) -> bool:
-        """Hand this attempt at the job to the chunkers; False where it lies in their queue already."""
-        return await enqueue(
-            self._bus,
-            CHUNKERS[record.lane].queue,
-            attempts.command_subject(record),
-            msgspec.json.encode(attempts.command(record)),
+    async def start(self, record: JobRecord) -> None:
+        """Hand this attempt at the job to the chunkers; once is enough, twice does no harm."""
+        await self._bus.create(
+            attempts.waiting_subject(record), msgspec.json.encode(attempts.command(record))
         )
+
+    async def restart(self, record: JobRecord) -> bool:
+        """The same where nobody would ever work on the job: its command was lost, or is given to nobody."""
+        waiting, running = attempts.waiting_subject(record), attempts.command_subject(record)
+        if await self._bus.last(Stream.CTL, waiting, by_leader=True) is not None:
+            return False
+        there = await self._bus.last(Stream.CTL, running, by_leader=True) is not None
+        if there and not await erase_forgotten(self._bus, CHUNKERS[record.lane].queue, running):
+            return False
+        await self.start(record)
+        return True
 
     async def retry(self, record: JobRecord, duration: int | None) -> JobRecord | None:
         """Begin the attempt after the record's, which has ended; None where the job was deleted meanwhile.
@@ -150,8 +158,9 @@ class Jobs:
     async def erase_run(self, record: JobRecord, number: int) -> None:
         """Erase audio, chunks, results and command of one run."""
         run = run_id(record.id, number)
+        await self._bus.purge(Stream.CTL, topology.waiting("*", record.owner, run))
         await self._bus.purge(Stream.CTL, topology.control("*", record.owner, run))
-        await self._bus.purge(Stream.CHUNK, topology.chunk("*", run))
+        await self._bus.purge(Stream.CHUNK, topology.chunk("*", record.owner, run))
         await self._bus.purge(Stream.RES, topology.results(run))
         await self._bus.purge(Stream.UP, topology.part(run))
 

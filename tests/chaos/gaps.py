@@ -49,7 +49,7 @@ class Traffic:
         number = 0
         while True:
             with contextlib.suppress(ServiceError):
-                await bus.create(topology.chunk("short", "probe-0", number), str(number).encode())
+                await bus.create(topology.chunk("short", "owner", "probe-0", number), str(number).encode())
                 self.stored.append((number, time.monotonic()))
                 number += 1
             await asyncio.sleep(EVERY_SECONDS)

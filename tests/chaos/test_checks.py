@@ -79,7 +79,7 @@ def test_events_of_an_upload_that_broke_off_may_come_first_only() -> None:
     [
         topology.part(RUN, 0),
         topology.control(Lane.SHORT, RECORD.owner, RUN),
-        topology.chunk(Lane.SHORT, RUN, 0),
+        topology.chunk(Lane.SHORT, RECORD.owner, RUN, 0),
         topology.text(RUN, 1),
         topology.cut(run_id(ID, 1), 0),
         topology.job_record(RECORD.owner, "other"),
@@ -104,7 +104,7 @@ async def test_a_missing_result_and_a_message_in_somebodys_hand_are_named(bus: B
     await _finished_job(bus)
     assert await checks.leftovers(bus, {ID: 2})
 
-    await bus.create(topology.chunk(Lane.SHORT, RUN, 0), b"")
+    await bus.create(topology.chunk(Lane.SHORT, RECORD.owner, RUN, 0), b"")
     subscription = await bus.jetstream.pull_subscribe_bind(topology.TRANSCRIBER.name, "CHUNK")
     await subscription.fetch(1, timeout=5)
     assert any("1 not acked" in found for found in await checks.leftovers(bus, {ID: 1}))

@@ -57,6 +57,14 @@ async def test_last_is_the_newest_message_or_none(bus: Bus, by_leader: bool) -> 
     assert (stored.sequence, stored.data, stored.headers["X-Note"]) == (2, b"new", "kept")
 
 
+async def test_a_message_may_be_removed_by_many_at_once(bus: Bus) -> None:
+    """Each looks whether it is there before erasing it: all but one erase what is gone by then."""
+    for number in range(5):
+        await bus.create(topology.text("gone-0", number), b"")
+        await asyncio.gather(*(bus.remove(Stream.RES, number + 1) for _ in range(20)))
+    assert await bus.subjects(Stream.RES, ">") == {}
+
+
 async def test_documents_change_survives_racing_writers(bus: Bus) -> None:
     documents = Documents(bus, Stream.JOB, Count)
     subject = topology.job_record("owner", "job")
@@ -106,7 +114,7 @@ async def test_consumer_gives_up_as_the_error_says(
     async def give_up(_message: bytes, _delivery: Delivery, _error: ServiceError) -> None:
         given_up.set()
 
-    await bus.create(topology.chunk("short", "c-0", 0), b"audio")
+    await bus.create(topology.chunk("short", "owner", "c-0", 0), b"audio")
     consumer = Consumer(
         stream=Stream.CHUNK,
         durable=topology.TRANSCRIBER.name,
@@ -152,7 +160,7 @@ async def test_patience_begins_with_the_first_failure_not_with_the_message(bus: 
     async def give_up(_message: bytes, _delivery: Delivery, _error: ServiceError) -> None:
         given_up.set()
 
-    await bus.create(topology.chunk("short", "old-0", 0), b"audio")
+    await bus.create(topology.chunk("short", "owner", "old-0", 0), b"audio")
     born = time.monotonic()
     async with asyncio.timeout(5):
         while time.monotonic() < born + 2 * patience:  # noqa: ASYNC110  # age is what is tested
@@ -201,7 +209,7 @@ async def test_consumer_hands_a_message_back_when_it_is_cancelled(bus: Bus) -> N
             give_up=never,
         )
 
-    await bus.create(topology.chunk("short", "d-0", 0), b"audio")
+    await bus.create(topology.chunk("short", "owner", "d-0", 0), b"audio")
     first = asyncio.create_task(consumer(hang).run(bus, 1, asyncio.Event()))
     await started.wait()
     first.cancel()

@@ -62,7 +62,7 @@ async def lost(pipeline: Pipeline, talk: bytes) -> str:
     await asyncio.gather(pipeline.chunker, return_exceptions=True)
     short = CHUNKERS[Lane.SHORT]
     await limit_deliveries(pipeline.bus, short, 1)
-    job = await pipeline.start_job("lost")
+    job = await pipeline.start_job("lost", admitted=True)
     await pipeline.upload(job, talk)
     await exceed_deliveries(pipeline.bus, short)
     await limit_deliveries(pipeline.bus, short, -1)

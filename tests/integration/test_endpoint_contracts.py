@@ -162,7 +162,7 @@ async def job_of(
         owner=OWNER, job=job, run=0, attempt=0, chunk=0, start=SAMPLE_RATE, end=SAMPLE_RATE + samples
     )
     header = {HEADER: msgspec.json.encode(command).decode()}
-    await bus.create(topology.chunk(Lane.SHORT, run_id(job, 0), 0), clip, header)
+    await bus.create(topology.chunk(Lane.SHORT, OWNER, run_id(job, 0), 0), clip, header)
     async with endpoint(contract) as client:
         stop = asyncio.Event()
         working = asyncio.create_task(Transcriber(bus, client, settings).run(stop))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from services.chunker.admission import Admission
 from services.common.bus import Bus, connect
 from services.common.queues import enqueue
 from services.common.settings import ServiceSettings
@@ -23,8 +24,9 @@ from services.gateway.settings import Settings
 from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
 from tests.gateways import record_of
+from tests.pipeline import worker
 
-CHUNK = topology.chunk(Lane.SHORT, "run-0", 0)
+CHUNK = topology.chunk(Lane.SHORT, "owner", "run-0", 0)
 
 
 @contextlib.asynccontextmanager
@@ -58,7 +60,7 @@ async def forgetful(folder: Path, consumer: ConsumerSpec, subject: str, data: by
 async def fetched(bus: Bus, consumer: ConsumerSpec) -> bytes:
     """Take the next message of a queue, and settle it."""
     subscription = await bus.jetstream.pull_subscribe_bind(consumer.name, consumer.stream)
-    [message] = await subscription.fetch(1, timeout=5)
+    [message] = await subscription.fetch(1, timeout=20)
     await message.ack_sync()
     await subscription.unsubscribe()
     return message.data
@@ -80,7 +82,7 @@ async def test_work_that_waits_or_is_in_hand_stays_as_it_is(bus: Bus) -> None:
     assert await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"first")
     assert not await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"waits")
     subscription = await bus.jetstream.pull_subscribe_bind(TRANSCRIBER.name, TRANSCRIBER.stream)
-    [message] = await subscription.fetch(1, timeout=5)
+    [message] = await subscription.fetch(1, timeout=20)
 
     assert not await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"in hand")
 
@@ -112,5 +114,6 @@ async def test_a_job_whose_command_is_forgotten_is_handed_out_again(tmp_path: Pa
 
         await Janitor(bus, jobs, Settings(orphan_seconds=0.0)).round()
 
-        assert msgspec.json.decode(await fetched(bus, chunker), type=StartJob) == command
+        async with worker(Admission(bus, user_jobs=1).run):
+            assert msgspec.json.decode(await fetched(bus, chunker), type=StartJob) == command
         assert await record_of(bus, "ann", record.id) == record

@@ -64,7 +64,7 @@ async def leftovers(bus: Bus, record: JobRecord) -> dict[str, int]:
     return {
         **await bus.subjects(Stream.UP, topology.part(run)),
         **await bus.subjects(Stream.RES, topology.results(run)),
-        **await bus.subjects(Stream.CTL, topology.control("*", record.owner, run)),
+        **await bus.subjects(Stream.CTL, topology.work("*", record.owner, run)),
     }
 
 
@@ -103,7 +103,7 @@ async def test_what_comes_back_of_a_deleted_job_is_erased_again(bus: Bus, jobs: 
 
 async def test_a_job_without_its_command_is_handed_out_again(bus: Bus, jobs: Jobs) -> None:
     record = await stored_job(bus, jobs, upload=UploadState.STORED)
-    command = topology.control("short", record.owner, run_id(record.id, 0), 0)
+    command = topology.waiting("short", record.owner, run_id(record.id, 0), 0)
     await bus.purge(Stream.CTL, command)
     await janitor(bus, jobs).round()
     assert await bus.last(Stream.CTL, command) is None
@@ -140,7 +140,7 @@ async def test_work_that_a_killed_broker_kept_of_an_ended_job_goes(bus: Bus, job
     over = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.COMPLETED)
     running = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.RUNNING)
     for record in (over, running):
-        await bus.create(topology.chunk(Lane.SHORT, run_id(record.id, 0), 0), b"flac")
+        await bus.create(topology.chunk(Lane.SHORT, record.owner, run_id(record.id, 0), 0), b"flac")
 
     await janitor(bus, jobs).round()
     assert await _work(bus, over), "it may be on its way to its acknowledgement"
@@ -174,6 +174,6 @@ async def test_what_came_back_of_an_upload_that_broke_off_goes(bus: Bus, jobs: J
 async def _work(bus: Bus, record: JobRecord) -> dict[str, int]:
     run = run_id(record.id, 0)
     return {
-        **await bus.subjects(Stream.CTL, topology.control("*", record.owner, run)),
-        **await bus.subjects(Stream.CHUNK, topology.chunk("*", run)),
+        **await bus.subjects(Stream.CTL, topology.work("*", record.owner, run)),
+        **await bus.subjects(Stream.CHUNK, topology.chunk("*", record.owner, run)),
     }

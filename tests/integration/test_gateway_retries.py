@@ -39,7 +39,7 @@ async def stored_events(gateway: Gateway, job: str, after: int = 0) -> list[tupl
 
 
 async def commands(bus: Bus, job: str) -> dict[str, int]:
-    return await bus.subjects(Stream.CTL, topology.control("*", OWNER, run_id(job, 0)))
+    return await bus.subjects(Stream.CTL, topology.waiting("*", OWNER, run_id(job, 0)))
 
 
 async def test_a_retry_is_a_new_attempt_that_a_chunker_is_told_of(
@@ -51,9 +51,9 @@ async def test_a_retry_is_a_new_attempt_that_a_chunker_is_told_of(
     assert (begun["status"], begun["attempt"], begun["ended_at"]) == ("running", 1, None)
     assert (again["status"], again["attempt"]) == ("running", 1)
     assert (begun["progress"]["percent"], begun["progress"]["gaps"]) == (66, 1)
-    control = topology.control("short", OWNER, run_id(job, 0), 1)
-    assert (await commands(bus, job))[control] == 1
-    command = await bus.last(Stream.CTL, control)
+    waiting = topology.waiting("short", OWNER, run_id(job, 0), 1)
+    assert (await commands(bus, job))[waiting] == 1
+    command = await bus.last(Stream.CTL, waiting)
     assert command is not None
     assert msgspec.json.decode(command.data, type=StartJob) == StartJob(
         owner=OWNER, job=job, run=0, attempt=1

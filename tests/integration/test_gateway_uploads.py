@@ -45,7 +45,7 @@ async def test_a_bare_body_becomes_parts_a_command_and_a_job(gateway: Gateway, b
     assert data == content
     assert end == EndOfUpload(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
     command = await bus.last(
-        Stream.CTL, topology.control("short", owner_token("ann"), run_id(job["id"], 0), 0)
+        Stream.CTL, topology.waiting("short", owner_token("ann"), run_id(job["id"], 0), 0)
     )
     assert command is not None
     assert msgspec.json.decode(command.data, type=StartJob).job == job["id"]
@@ -93,8 +93,8 @@ async def test_options_after_the_file_count_and_start_the_job(gateway: Gateway, 
         "POST", "/v1/jobs", 201, data=form(b"sound", after={"language": "zh", "name": "late"})
     )
     assert (job["name"], job["options"]["language"]) == ("late", "zh")
-    control = topology.control("short", owner_token("ann"), run_id(str(job["id"]), 0), 0)
-    assert await bus.last(Stream.CTL, control) is not None
+    command = topology.waiting("short", owner_token("ann"), run_id(str(job["id"]), 0), 0)
+    assert await bus.last(Stream.CTL, command) is not None
 
 
 async def test_a_wrong_option_after_the_file_leaves_no_job(gateway: Gateway) -> None:

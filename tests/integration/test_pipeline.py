@@ -184,7 +184,7 @@ async def test_a_deleted_job_leaves_no_results_behind(pipeline: Pipeline, talk: 
         lambda old: msgspec.structs.replace(old, deleted=True, state=JobState.CANCELLED),
     )
     await pipeline.bus.purge(Stream.RES, topology.results(run_id(job, 0)))
-    await pipeline.bus.purge(Stream.CHUNK, topology.chunk("*", run_id(job, 0)))
+    await pipeline.bus.purge(Stream.CHUNK, topology.chunk("*", OWNER, run_id(job, 0)))
 
     async def settled() -> bool:
         queued = await pipeline.bus.subjects(Stream.CTL, "ctl.>")

@@ -1,0 +1,52 @@
+"""How many of a user's chunks may wait for their text at once, shared by the user's running jobs.
+
+What waits is read from the queue itself, so that jobs of one user in different processes share one window
+and nothing has to be given back when a process dies.
+"""
+
+from collections.abc import Collection
+
+from services.chunker.outcomes import Outcomes
+from services.common.bus import Bus
+from services.contracts import topology
+from services.contracts.messages import StartJob
+from services.contracts.topology import Stream
+
+
+def is_open(own: int, others: int, jobs: int, size: int) -> bool:
+    """Whether a job with `own` waiting chunks may send one more, beside `others` of its user's other jobs.
+
+    While the window has room, whoever is ready takes it. A job below its equal share may send anyway, and
+    those above theirs then wait until they are not. So a user's chunks exceed `size` only while those sent
+    before another job began have no text, by that job's share: with four jobs, at most twice as many.
+    """
+    return own + others < size or own < max(1, size // max(1, jobs))
+
+
+class Window:
+    """One job's view of its user's window."""
+
+    def __init__(self, bus: Bus, outcomes: Outcomes, command: StartJob, size: int) -> None:
+        self._bus = bus
+        self._outcomes = outcomes
+        self._owner = command.owner
+        self._size = size
+
+    async def until_open(self, sent: Collection[int]) -> None:
+        """Wait until the job that has `sent` these chunks may send one more."""
+        while True:
+            looks = self._outcomes.looks
+            if await self._is_open(sent):
+                return
+            await self._outcomes.until_looked(looks)
+
+    async def _is_open(self, sent: Collection[int]) -> bool:
+        queued = await self._bus.subjects(Stream.CHUNK, topology.chunk("*", self._owner, "*"))
+        runs = [(topology.run_of_work(subject), int(subject.rpartition(".")[2])) for subject in queued]
+        own = {number for run, number in runs if run == self._outcomes.run}.union(sent)
+        others = sum(run != self._outcomes.run for run, _ in runs)
+        count = len(own - self._outcomes.settled)
+        if count + others < self._size:
+            return True
+        jobs = await self._bus.subjects(Stream.CTL, topology.control("*", self._owner, "*"))
+        return is_open(count, others, len(jobs), self._size)
