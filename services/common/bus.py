@@ -112,11 +112,9 @@ class Bus:
         """Erase one message; one that is gone already is no error."""
 
         async def erase() -> None:
-            try:
+            with contextlib.suppress(nats.js.errors.NotFoundError):
                 await self.jetstream.get_msg(stream, seq=sequence)
-            except nats.js.errors.NotFoundError:
-                return
-            await self.jetstream.delete_msg(stream, sequence)
+                await self.jetstream.delete_msg(stream, sequence)
 
         try:
             await self._retried(erase)

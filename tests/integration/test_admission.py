@@ -111,7 +111,7 @@ async def test_several_processes_let_in_no_more_than_one(bus: Bus, connect_bus: 
     async with connect_bus("a") as one, connect_bus("b") as two, connect_bus("c") as three:
         admissions = [Admission(each, R) for each in (one, two, three)]
         async with worker(admissions[0].run), worker(admissions[1].run), worker(admissions[2].run):
-            most, done = 0, {}
+            most, done = 0, dict[str, bool]()
             for number in range(12):
                 await wait_for_place(bus, f"job{number:02}")
             while len(done) < 12:
