@@ -92,6 +92,7 @@ class Consumer(Generic[M]):
                 msg = await self._fetched(subscription)
                 if msg is not None:
                     await self._settle(bus, msg)
+                _end_if_cancelled()
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
@@ -224,6 +225,13 @@ def _delivery(msg: Msg) -> Delivery:
         attempt=metadata.num_delivered or 1,
         sequence=metadata.sequence.stream,
     )
+
+
+def _end_if_cancelled() -> None:
+    """A cancellation that came together with an answer is lost in `asyncio.wait_for` of Python 3.11."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 async def _told(telling: Awaitable[None]) -> None:

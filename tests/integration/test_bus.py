@@ -1,6 +1,7 @@
 """The bus against a real nats-server: create-only facts, compare-and-set, wake-ups, restarts."""
 
 import asyncio
+import contextlib
 import gc
 import time
 
@@ -182,6 +183,35 @@ async def test_patience_begins_with_the_first_failure_not_with_the_message(bus: 
 
     assert len(failures) > 1
     assert failures[-1] - failures[0] > patience
+
+
+async def test_a_consumer_ends_though_a_library_loses_its_cancellation(bus: Bus) -> None:
+    """As `asyncio.wait_for` of Python 3.11 does when its result comes at the same time."""
+    started = asyncio.Event()
+
+    async def lose(_message: bytes, _delivery: Delivery) -> None:
+        started.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def never(_message: bytes, _delivery: Delivery, error: ServiceError) -> None:
+        raise error
+
+    queue = topology.TRANSCRIBER
+    consumer: Consumer[bytes] = Consumer(
+        stream=queue.stream,
+        durable=queue.name,
+        ack_wait_seconds=queue.ack_wait_seconds,
+        read=lambda delivery: delivery.data,
+        handle=lose,
+        give_up=never,
+    )
+    await bus.create(topology.chunk("short", "owner", "e-0", 0), b"audio")
+    running = asyncio.create_task(consumer.run(bus, 2, asyncio.Event()))
+    await started.wait()
+    running.cancel()
+    done, _ = await asyncio.wait({running}, timeout=20)
+    assert done
 
 
 async def test_consumer_hands_a_message_back_when_it_is_cancelled(bus: Bus) -> None:
