@@ -9,7 +9,7 @@
   + UploadInProgress, DifferentContent, JobRunning, NoGaps, AudioExpired   409
   + TooLarge                                                         413
   + UnsupportedMediaType                                             415
-  + SlowDown, TooManyUploads                                         429
+  + SlowDown, TooManyUploads, OverLimit                              429
   + Unavailable                                                      503
 """
 
@@ -159,6 +159,13 @@ class TooManyUploads(HttpError):
 
     status = 429
     code = "too_many_uploads"
+
+
+class OverLimit(HttpError):
+    """The user has or sends as much as one user may."""
+
+    status = 429
+    code = "over_limit"
 
 
 class Unavailable(HttpError):

@@ -11,11 +11,13 @@ from aiohttp import web
 from prometheus_client import Counter, Gauge
 
 from services.common.errors import ServiceError
+from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
 from services.contracts.topology import Stream
 from services.gateway.beside import beside
 from services.gateway.errors import InvalidRequest, TooManyUploads, Unavailable
 from services.gateway.identity import Identity
+from services.gateway.limits import Entrance, limits
 from services.gateway.reception import Deadline, Reception, Stores, too_large
 from services.gateway.settings import Settings
 from services.gateway.submission import MAX_FIELD_BYTES, Meter, Submission
@@ -39,6 +41,7 @@ class Intake:
     def __init__(self, stores: Stores, settings: Settings) -> None:
         self._stores = stores
         self._settings = settings
+        self._entrance = Entrance(limits(settings))
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -55,7 +58,8 @@ class Intake:
         key = idempotency_key(request)
         self._check_length(request)
         await self._check_room()
-        with self._slot():
+        ledger = await self._stores.jobs.ledger(identity.owner)
+        with self._entrance.admitted(identity.owner, job_id(identity.user, key), ledger), self._slot():
             meter = Meter(request, self._settings.stall_seconds)
             submission = Submission(request, meter, only=only)
             reception = Reception(

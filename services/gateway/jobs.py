@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -16,9 +17,10 @@ from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, UploadState
 from services.contracts.topology import CHUNKERS, Stream
 from services.gateway.errors import InvalidRequest, NotFound
+from services.gateway.ledger import Ledger
 
 OWNERS_INDEXED = 500
-"""Owners whose index stays in memory; an index takes some 300 bytes a job."""
+"""Owners whose index stays in memory; an index takes some 700 bytes a job."""
 
 
 class Entry(msgspec.Struct, frozen=True, order=True):
@@ -35,6 +37,7 @@ class _Index:
     def __init__(self) -> None:
         self.sequence = 0
         self.entries: dict[str, Entry] = {}
+        self.ledger = Ledger()
 
     def add(self, sequence: int, data: bytes) -> None:
         if sequence <= self.sequence:
@@ -43,6 +46,7 @@ class _Index:
         if not data:
             return
         record = msgspec.json.decode(data, type=JobRecord)
+        self.ledger.put(record, time.time())
         if record.deleted:
             self.entries.pop(record.id, None)
         else:
@@ -128,6 +132,10 @@ class Jobs:
         found = [await self.get(owner, entry.id) for entry in rest[:limit]]
         more = _encoded(rest[limit - 1]) if len(rest) > limit else None
         return [record for record in found if record and not record.deleted], more
+
+    async def ledger(self, owner: str) -> Ledger:
+        """What the owner has, as of now."""
+        return (await self._index(owner)).ledger
 
     async def latest_of_session(self, owner: str, session: str) -> JobRecord | None:
         """The newest job that this session uploaded."""

@@ -23,6 +23,12 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Open event streams in one process; further ones get 503."""
     stall_seconds: float = 60.0
     """An upload slower than 1 KB/s for this long is cut off."""
+    user_max_jobs: int = 1000
+    """Jobs of a user that may run or wait; further uploads get 429. 0 is no limit."""
+    user_uploads_per_minute: int = 600
+    """Recordings that a user may send within a minute; further ones get 429. 0 is no limit."""
+    user_audio_hours: float = 500.0
+    """Hours of audio that a user may have stored; uploads beyond get 429. 0 is no limit."""
     storage_refuse_share: float = 0.8
     """New uploads are refused once this share of the audio's disk budget is used."""
     audio_retention_seconds: float = 7 * DAY_SECONDS

@@ -8,6 +8,8 @@ const FIND_JOB_MS = 700; // the job exists once the first 512 KB are stored
 const PATIENT_CODES = [
   "slow_down",
   "too_many_uploads",
+  "too_many_jobs",
+  "uploads_too_fast",
   "storage_full",
   "broker_unavailable",
   "unavailable",
