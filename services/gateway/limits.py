@@ -64,7 +64,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         wait = max(1.0, oldest + self.retention_seconds - now)
         raise OverLimit(
             f"{stored / HOUR:.1f} hours of your audio are stored, and one user may have "
-            f"{self.audio_seconds / HOUR:g}; delete some, or wait {wait / HOUR:.1f} h until the oldest are erased",
+            f"{self.audio_seconds / HOUR:g}; delete some, or wait {wait / HOUR:.1f} h for the oldest to go",
             code="too_much_audio",
             retry_after=wait,
         )
