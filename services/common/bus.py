@@ -64,7 +64,8 @@ class Bus:
         self.client = client
         self.jetstream: JetStreamContext = client.jetstream(timeout=LONGEST_TRY_SECONDS)
         self._patience_seconds = patience_seconds
-        self._lost: asyncio.Event = asyncio.Event()
+        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done as soon as the connection is broken; another one after each reconnect."""
         self._missed: list[Callable[[], None]] = []
 
     async def create(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> bool:
@@ -214,32 +215,33 @@ class Bus:
 
     async def _unless_lost(self, operation: Callable[[], Awaitable[T]], try_seconds: float) -> T:
         """Fail as soon as the connection breaks: nats-py lets a request in flight wait out its time-out."""
-        if self._lost.is_set():
+        if self._lost.done():
             raise nats.errors.ConnectionReconnectingError
         work = asyncio.ensure_future(operation())
-        lost = asyncio.ensure_future(self._lost.wait())
         try:
-            async with asyncio.timeout(try_seconds):
-                await asyncio.wait({work, lost}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({work, self._lost}, timeout=try_seconds, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
-            raise nats.errors.ConnectionReconnectingError
+            raise nats.errors.ConnectionReconnectingError if self._lost.done() else TimeoutError
         finally:
-            for task in (work, lost):
-                task.cancel()
-            await asyncio.gather(work, lost, return_exceptions=True)  # a done one's error counts as seen
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
+            elif not work.cancelled():
+                work.exception()  # counts as seen, where somebody cancelled us
 
     async def on_lost(self) -> None:
         """nats-py's callback for a broken connection."""
-        if not self._lost.is_set():
+        if not self._lost.done():
             log.warning("broker_lost")
-        self._lost.set()
+            self._lost.set_result(None)
 
     async def on_reconnected(self) -> None:
         """nats-py's callback for a connection made again: whoever waits looks at the streams anew."""
         log.info("broker_reconnected")
         RECONNECTS.inc()
-        self._lost.clear()
+        if self._lost.done():
+            self._lost = asyncio.get_running_loop().create_future()
         for missed in self._missed:
             missed()
 

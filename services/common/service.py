@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from services.common.allocator import give_back
 from services.common.errors import Misconfigured
 from services.common.logs import configure
 from services.common.settings import ServiceSettings, load
@@ -74,6 +75,7 @@ def load_or_exit(settings: type[S]) -> S:
 
 def run(name: str, settings: ServiceSettings, main: Main) -> None:
     """Run `main` with logging, probes and signals set up; exits 2 when a setting is at fault."""
+    give_back()
     configure(name, settings.log_level)
     try:
         asyncio.run(_serve(settings, main))

@@ -1,8 +1,8 @@
 """The stored records of jobs: found by owner and id, changed by compare-and-set, listed newest first."""
 
+import asyncio
 import base64
 import binascii
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -12,45 +12,17 @@ from aiohttp import web
 from services.common.bus import Bus, Stored
 from services.common.documents import Documents
 from services.common.queues import erase_forgotten
+from services.common.scan import scanned
 from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, UploadState
 from services.contracts.topology import CHUNKERS, Stream
 from services.gateway.errors import InvalidRequest, NotFound
+from services.gateway.job_index import Entry, JobIndex
 from services.gateway.ledger import Ledger
 
-OWNERS_INDEXED = 500
-"""Owners whose index stays in memory; an index takes some 700 bytes a job."""
-
-
-class Entry(msgspec.Struct, frozen=True, order=True):
-    """What the list of an owner's jobs is sorted and searched by."""
-
-    created_at: float
-    id: str
-    session: str
-
-
-class _Index:
-    """The jobs of one owner, kept up to date by reading only the records changed since."""
-
-    def __init__(self) -> None:
-        self.sequence = 0
-        self.entries: dict[str, Entry] = {}
-        self.ledger = Ledger()
-
-    def add(self, sequence: int, data: bytes) -> None:
-        if sequence <= self.sequence:
-            return
-        self.sequence = sequence
-        if not data:
-            return
-        record = msgspec.json.decode(data, type=JobRecord)
-        self.ledger.put(record, time.time())
-        if record.deleted:
-            self.entries.pop(record.id, None)
-        else:
-            self.entries[record.id] = Entry(record.created_at, record.id, record.session)
+ENTRIES_INDEXED = 200_000
+"""Jobs whose place in their owner's list stays in memory; one takes some 700 bytes."""
 
 
 class Jobs:
@@ -59,7 +31,7 @@ class Jobs:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._records = Documents(bus, Stream.JOB, JobRecord)
-        self._indexes: OrderedDict[str, _Index] = OrderedDict()
+        self._indexes: OrderedDict[str, JobIndex] = OrderedDict()
 
     async def get(self, owner: str, job: str) -> JobRecord | None:
         """The record, a deleted job's too."""
@@ -127,11 +99,10 @@ class Jobs:
     async def page(self, owner: str, limit: int, after: str | None) -> tuple[list[JobRecord], str | None]:
         """Up to `limit` jobs, newest first, after the cursor; and the cursor of the next page."""
         before = _decoded(after) if after else None
-        entries = sorted((await self._index(owner)).entries.values(), reverse=True)
-        rest = [entry for entry in entries if before is None or entry < before]
-        found = [await self.get(owner, entry.id) for entry in rest[:limit]]
-        more = _encoded(rest[limit - 1]) if len(rest) > limit else None
-        return [record for record in found if record and not record.deleted], more
+        entries, more = (await self._index(owner)).page(limit, before)
+        found = await asyncio.gather(*(self.get(owner, entry.id) for entry in entries))
+        next_page = _encoded(entries[-1]) if more else None
+        return [record for record in found if record and not record.deleted], next_page
 
     async def ledger(self, owner: str) -> Ledger:
         """What the owner has, as of now."""
@@ -139,19 +110,31 @@ class Jobs:
 
     async def latest_of_session(self, owner: str, session: str) -> JobRecord | None:
         """The newest job that this session uploaded."""
-        entries = (await self._index(owner)).entries.values()
-        newest = max((entry for entry in entries if entry.session == session), default=None)
+        newest = (await self._index(owner)).newest_of(session)
         return await self.get(owner, newest.id) if newest else None
 
-    async def _index(self, owner: str) -> _Index:
-        index = self._indexes.setdefault(owner, _Index())
+    async def _index(self, owner: str) -> JobIndex:
+        """The owner's index, with everything that is stored by now."""
+        index = self._indexes.setdefault(owner, JobIndex())
         self._indexes.move_to_end(owner)
-        while len(self._indexes) > OWNERS_INDEXED:
-            self._indexes.popitem(last=False)
         subjects = topology.job_record(owner, "*")
+        if not index.sequence:
+            async with index.building:
+                if not index.sequence:
+                    index.sequence = await scanned(self._bus, Stream.JOB, subjects, index.add)
         while (stored := await self._bus.next(Stream.JOB, subjects, index.sequence)) is not None:
-            index.add(stored.sequence, stored.data)
+            if stored.sequence > index.sequence:  # nobody else was faster
+                index.sequence = stored.sequence
+                index.add(stored)
+        self._forget_others(owner)
         return index
+
+    def _forget_others(self, owner: str) -> None:
+        """Drop the indexes asked for the longest ago, where all together are too large."""
+        entries = sum(map(len, self._indexes.values()))
+        while entries > ENTRIES_INDEXED and next(iter(self._indexes)) != owner:
+            _, dropped = self._indexes.popitem(last=False)
+            entries -= len(dropped)
 
     async def delete(self, record: JobRecord) -> None:
         """Leave a tombstone first, so that nothing late is shown, then erase audio and results."""
