@@ -1,8 +1,8 @@
 """glibc's allocator, told to give back what is freed.
 
-By itself it learns from each large block that was freed to keep the next ones of that size in its heaps, and it
-has a heap for every thread: a chunker that worked for a day held twice the memory it needed. Fixed thresholds
-cost a system call for each large block.
+By itself it learns from each large block that was freed to keep the next ones of that size in its heaps, and
+it has a heap for every thread: a chunker that worked for a day held twice the memory it needed. Fixed
+thresholds cost a system call for each large block.
 """
 
 import ctypes

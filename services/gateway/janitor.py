@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from datetime import datetime
 
 import msgspec
 import structlog
@@ -12,40 +11,30 @@ from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import ServiceError
 from services.contracts import topology
 from services.contracts.identifiers import run_id
-from services.contracts.messages import JobOptions, JobRecord, UploadState
+from services.contracts.messages import JobRecord, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.gateway.claim import DEAD_SECONDS
 from services.gateway.jobs import Jobs, last_part, settled_upload
+from services.gateway.remembered import WALK_SECONDS, Known, Remembered, stored_at
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()
 
 TOMBSTONE_MARGIN_SECONDS = DAY_SECONDS
-LONGEST_PAUSE_SECONDS = 3600.0
+LONGEST_PAUSE_SECONDS = WALK_SECONDS
 """What was erased is erased again, ever more rarely: a killed broker may bring purged messages back."""
 
 ACTIONS = Counter("whisper_janitor_actions_total", "What the janitor did", ["action"])
 
 
-class Known(msgspec.Struct, kw_only=True):
-    """A job as the janitor remembers it."""
-
-    record: JobRecord
-    """Without its options, which may be large."""
-    changed_at: float
-    pause_seconds: float = 0.0
-    next_at: float = 0.0
-
-
 class Janitor:
-    """Remembers every job's record and reads only those that changed."""
+    """Looks after the jobs of which something may be due."""
 
     def __init__(self, bus: Bus, jobs: Jobs, settings: Settings) -> None:
         self._bus = bus
         self._jobs = jobs
         self._settings = settings
-        self._known: dict[str, Known] = {}
-        self._sequence = 0
+        self._remembered = Remembered(bus, settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Make rounds until the process stops."""
@@ -58,29 +47,24 @@ class Janitor:
             await woken_within(stop, pause)
 
     async def round(self) -> None:
-        """Look at every job once."""
-        await self._catch_up()
-        await self._sweep()
-        for subject, known in list(self._known.items()):
-            try:
-                await self._look_after(subject, known)
-            except ServiceError as error:
-                log.info("janitor_deferred", job=known.record.id, error=str(error))
-
-    async def _catch_up(self) -> None:
-        subjects = topology.job_record("*", "*")
-        while (stored := await self._bus.next(Stream.JOB, subjects, self._sequence)) is not None:
-            self._sequence = stored.sequence
-            if stored.data:
-                record = msgspec.json.decode(stored.data, type=JobRecord)
-                small = msgspec.structs.replace(record, options=JobOptions())
-                self._known[stored.subject] = Known(record=small, changed_at=_stored_at(stored))
+        """Look at every job once that something may be due of."""
+        self._remembered.begin()
+        more = True
+        while more:
+            more = await self._remembered.learn()
+            await self._sweep()
+            for subject, known in self._remembered:
+                try:
+                    await self._look_after(subject, known)
+                except ServiceError as error:
+                    log.info("janitor_deferred", job=known.record.id, error=str(error))
+            self._remembered.forget()
 
     async def _sweep(self) -> None:
         """Erase queued work of jobs that ended a while ago: a killed broker may keep what was acked."""
         over = {
             run_id(known.record.id, known.record.run): known.record
-            for known in self._known.values()
+            for _, known in self._remembered
             if known.record.state.final and time.time() - known.changed_at >= self._settings.janitor_seconds
         }
         for stream in (Stream.CHUNK, Stream.CTL):
@@ -117,7 +101,7 @@ class Janitor:
         longest = max(self._settings.audio_retention_seconds, self._settings.text_retention_seconds)
         if age > longest + TOMBSTONE_MARGIN_SECONDS:
             await self._bus.purge(Stream.JOB, subject)
-            del self._known[subject]
+            self._remembered.drop(subject)
             ACTIONS.labels("tombstone_dropped").inc()
         elif _due(known, self._settings.janitor_seconds):
             await self._jobs.erase(known.record)
@@ -186,8 +170,4 @@ def _due(known: Known, first_pause_seconds: float) -> bool:
 
 def _alive(last: Stored | None) -> bool:
     """Whether an upload's last part is so new that more may come."""
-    return last is not None and time.time() - _stored_at(last) < DEAD_SECONDS
-
-
-def _stored_at(stored: Stored) -> float:
-    return datetime.fromisoformat(stored.headers["Nats-Time-Stamp"]).timestamp()
+    return last is not None and time.time() - stored_at(last) < DEAD_SECONDS

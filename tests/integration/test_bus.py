@@ -8,10 +8,11 @@ import time
 import msgspec
 import pytest
 
-from services.common.bus import Bus
+from services.common.bus import Bus, Stored
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
 from services.common.errors import Permanent, ServiceError, Transient
+from services.common.scan import LEAST_WIDTH, scanned
 from services.contracts import topology
 from services.contracts.topology import Stream
 from services.dev.nats_server import NatsServer
@@ -251,3 +252,24 @@ async def test_consumer_hands_a_message_back_when_it_is_cancelled(bus: Bus) -> N
         await done.wait()
         stop.set()
     assert handled == [2]
+
+
+async def test_a_scan_finds_the_newest_of_each_subject_and_says_how_far_it_is_complete(bus: Bus) -> None:
+    """Some subjects are another owner's, some were changed; there are more than one range holds."""
+    found: dict[str, bytes] = {}
+
+    def take(stored: Stored) -> None:
+        found[stored.subject] = stored.data
+
+    mine = topology.job_record("me", "*")
+    assert await scanned(bus, Stream.JOB, mine, take) == 0
+    for number in range(3 * LEAST_WIDTH):
+        owner = "me" if number % 2 else "other"
+        await bus.create(topology.job_record(owner, f"job{number}"), b"old")
+    newest = await bus.replace(topology.job_record("me", "job1"), b"new", expected=2)
+    await bus.create(topology.job_record("other", "last"), b"")
+
+    assert await scanned(bus, Stream.JOB, mine, take) == newest
+    assert found.keys() == {topology.job_record("me", f"job{n}") for n in range(1, 3 * LEAST_WIDTH, 2)}
+    assert found[topology.job_record("me", "job1")] == b"new"
+    assert set(found.values()) == {b"old", b"new"}

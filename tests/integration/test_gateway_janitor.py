@@ -24,6 +24,7 @@ from services.contracts.messages import (
 from services.contracts.topology import Stream
 from services.gateway.janitor import Janitor
 from services.gateway.jobs import Jobs
+from services.gateway.remembered import Remembered
 from services.gateway.settings import Settings
 from tests.gateways import Gateway, ended, form, publish, record_of, text
 
@@ -177,3 +178,19 @@ async def _work(bus: Bus, record: JobRecord) -> dict[str, int]:
         **await bus.subjects(Stream.CTL, topology.work("*", record.owner, run)),
         **await bus.subjects(Stream.CHUNK, topology.chunk("*", record.owner, run)),
     }
+
+
+async def test_jobs_of_which_nothing_is_due_are_forgotten_until_the_next_walk(bus: Bus, jobs: Jobs) -> None:
+    """Memory must not grow with history."""
+    over = [
+        await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.COMPLETED, ended_at=time.time())
+        for _ in range(3)
+    ]
+    running = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.RUNNING)
+    remembered = Remembered(bus, Settings(), walk_seconds=0.0)
+    for _ in range(2):
+        remembered.begin()
+        assert not await remembered.learn()
+        assert {known.record.id for _, known in remembered} == {record.id for record in (*over, running)}
+        remembered.forget()
+        assert {known.record.id for _, known in remembered} == {running.id}
