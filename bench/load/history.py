@@ -196,7 +196,8 @@ async def _after_change(api: Api, bus: Bus, record: JobRecord) -> float:
 
 async def _all_along(api: Api, jobs: int) -> list[float]:
     """Every page, from the newest to the oldest."""
-    took, cursor, seen = [], None, 0
+    took: list[float] = []
+    cursor, seen = None, 0
     while cursor or not took:
         query = {"limit": "50", **({"after": cursor} if cursor else {})}
         began = time.perf_counter()

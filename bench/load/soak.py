@@ -42,8 +42,8 @@ MARKS = (1, 6, 12, 18, 24)
 ENDPOINT_SECONDS = 0.02
 ENDPOINT_CAPACITY = 8
 GROWTH = 1.10
-QUIET_SECONDS = 8.0
-"""More than a round of the janitor."""
+QUIET_SECONDS = 130.0
+"""More than a round of the janitor, and than the two minutes after which an idle Go collects its garbage."""
 SETTINGS = {
     "LOG_LEVEL": "warning",
     "JANITOR_SECONDS": "5",

@@ -5,7 +5,7 @@ import contextlib
 import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import nats
@@ -218,8 +218,9 @@ class Bus:
         if self._lost.done():
             raise nats.errors.ConnectionReconnectingError
         work = asyncio.ensure_future(operation())
+        either: set[asyncio.Future[Any]] = {work, self._lost}
         try:
-            await asyncio.wait({work, self._lost}, timeout=try_seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=try_seconds, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
             raise nats.errors.ConnectionReconnectingError if self._lost.done() else TimeoutError

@@ -44,13 +44,17 @@ async def stop(process: asyncio.subprocess.Process, *, seconds: float = TERM_SEC
 
 @contextlib.asynccontextmanager
 async def child(
-    arguments: Sequence[str], *, environ: Mapping[str, str], output: int | None = None
+    arguments: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    output: int | None = None,
+    source: int = asyncio.subprocess.DEVNULL,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that is gone when the context closes."""
     process = await asyncio.create_subprocess_exec(
         *arguments,
         env=dict(environ),
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=source,
         stdout=output,
         stderr=output,
         start_new_session=True,  # Ctrl-C in the terminal reaches us alone
