@@ -266,6 +266,11 @@ def job_of_wakeup(subject: str) -> str:
     return tokens[0].rpartition("-")[0] if kind == "res" else tokens[-1]
 
 
+def is_result(wakeup: str) -> bool:
+    """Whether such a wake-up is one of `live_results`."""
+    return wakeup.startswith("live.res.")
+
+
 def run_of_work(subject: str) -> str:
     """The run that a message of `waiting`, `control` or `chunk` is about."""
     return subject.split(".")[-2]

@@ -122,9 +122,10 @@ class Feed:
         """Read what is new at every wake-up, and now and then without one, until the job is deleted."""
         with wakeups.on(self.record.id) as woken:
             while True:
-                woken.clear()
-                await self._look()
+                found_all = await self._look(woken.take())
                 self._wake_readers()
+                if not found_all:
+                    woken.heard(result=False)
                 if self.deleted:
                     return
                 await woken_within(woken, RECHECK_SECONDS)
@@ -137,18 +138,26 @@ class Feed:
     def _over(self, _following: asyncio.Task[None]) -> None:
         self._wake_readers()
 
-    async def _look(self) -> None:
-        found = await self._jobs.get(self.record.owner, self.record.id)
-        if found is None or found.deleted:
-            self.deleted = True
-            return
-        self._take(found)
-        self.progress = await self._results.progress_to(self.record, self._read)
-        while (news := await self._results.next(self.record, self._read)) is not None:
+    async def _look(self, results: int | None) -> bool:
+        """Read so many results that are known to be stored; without a number, everything there may be.
+
+        Says whether they were found: a replica may lag, or an earlier look may have read them.
+        """
+        if results is None:
+            found = await self._jobs.get(self.record.owner, self.record.id)
+            if found is None or found.deleted:
+                self.deleted = True
+                return True
+            self._take(found)
+            self.progress = await self._results.progress_to(self.record, self._read)
+        read = 0
+        while read != results and (news := await self._results.next(self.record, self._read)) is not None:
             self.progress.add(*news)
             self._keep(_told(*news))
             await self.is_last(self._kept[-1])
+            read += 1
         self.standing = _standing(self.record, self.progress)
+        return results is None or read == results
 
     def _take(self, found: JobRecord) -> None:
         """The record now, unless a replica lags behind what the leader said."""

@@ -11,18 +11,40 @@ from services.common.bus import Bus
 from services.contracts import topology
 
 
+class News(asyncio.Event):
+    """Set when something happens to a job, and knows what, as far as wake-ups tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._results = 0
+        self._uncertain = True
+
+    def heard(self, *, result: bool) -> None:
+        """One more result is stored, or anything may have happened."""
+        self._results += result
+        self._uncertain |= not result
+        self.set()
+
+    def take(self) -> int | None:
+        """How many results were stored since the last call; None where more may have happened than that."""
+        taken = None if self._uncertain or not self.is_set() else self._results
+        self._results, self._uncertain = 0, False
+        self.clear()
+        return taken
+
+
 class Wakeups:
     """One subscription for all readers of this process; a wake-up may be lost, so waiters look again."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[News]] = defaultdict(set)
         self.closing = False
         """The process stops: whoever waits ends what it does."""
 
     @contextlib.contextmanager
-    def on(self, job: str) -> Iterator[asyncio.Event]:
+    def on(self, job: str) -> Iterator[News]:
         """An event that is set when something happens to this job, in any of its runs."""
-        event = asyncio.Event()
+        event = News()
         self._waiting[job].add(event)
         try:
             yield event
@@ -38,14 +60,15 @@ class Wakeups:
 
     def wake(self, subject: str) -> None:
         """Something was stored under this subject."""
+        result = topology.is_result(subject)
         for event in self._waiting.get(topology.job_of_wakeup(subject), ()):
-            event.set()
+            event.heard(result=result)
 
     def wake_all(self) -> None:
         """Anything may have happened."""
         for events in self._waiting.values():
             for event in events:
-                event.set()
+                event.heard(result=False)
 
 
 WAKEUPS = web.AppKey("wakeups", Wakeups)
