@@ -17,6 +17,7 @@ import msgspec
 
 from bench.report import Figure, at_most, publish
 from bench.speech import talk
+from services.chunker import sandbox
 from services.chunker.child import DecodeLimits
 from services.chunker.chunks import ReadyChunk, Tools, chunks
 from services.chunker.speech import SpeechModel
@@ -129,7 +130,9 @@ def _spoken(fmt: str) -> Path:
 
 
 async def _chunked(path: Path) -> Cost:
-    tools = Tools(model=SpeechModel(), spool=Spool(WORK, 20 * 1024**3), limits=DecodeLimits())
+    tools = Tools(
+        model=SpeechModel(), spool=Spool(WORK, 20 * 1024**3), limits=DecodeLimits(sandbox=sandbox.tried())
+    )
     begun, first, count = time.perf_counter(), 0.0, 0
     async for item in chunks(_parts(path), tools):
         if isinstance(item, ReadyChunk):

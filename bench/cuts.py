@@ -10,6 +10,7 @@ import soundfile
 
 from bench.report import Figure, at_most, publish
 from bench.speech import Speech, pink_noise, talk
+from services.chunker import sandbox
 from services.chunker.child import DecodeLimits
 from services.chunker.chunks import ReadyChunk, Tools, chunks
 from services.chunker.speech import SpeechModel
@@ -37,7 +38,7 @@ NOISE_SECONDS = 60
 async def main() -> None:
     """Measure every corpus in every noise; the corpus has the target, for one noise has few cuts."""
     WORK.mkdir(exist_ok=True)
-    tools = Tools(model=SpeechModel(), spool=Spool(WORK, 10**9), limits=DecodeLimits())
+    tools = Tools(model=SpeechModel(), spool=Spool(WORK, 10**9), limits=DecodeLimits(sandbox=sandbox.tried()))
     figures: list[Figure] = []
     everywhere: list[bool] = []
     for name, (seconds, seed, pauses) in CORPORA.items():

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.chunker.child import DecodeLimits
 from services.chunker.chunks import Tools
 from services.chunker.settings import Settings as ChunkerSettings
 from services.chunker.speech import SpeechModel
@@ -36,6 +35,7 @@ from services.dev.stand_in_endpoint import StandIn, stand_in
 from services.transcriber.endpoint import connected
 from services.transcriber.settings import Settings as TranscriberSettings
 from services.transcriber.worker import Transcriber
+from tests.decoder import limits
 from tests.speech import recording
 
 OWNER = owner_token("tester")
@@ -146,7 +146,7 @@ async def pipeline(
 
 def make_chunker(bus: Bus, directory: Path, **settings: int) -> Chunker:
     chosen = ChunkerSettings(upload_silence_seconds=2.0, **settings)  # type: ignore[arg-type]
-    tools = Tools(model=SpeechModel(), spool=Spool(directory, 10**9), limits=DecodeLimits())
+    tools = Tools(model=SpeechModel(), spool=Spool(directory, 10**9), limits=limits())
     return Chunker(bus, chosen, tools)
 
 

@@ -1,11 +1,14 @@
 """`python -m services.chunker`: wire the queues to the decoder and work until SIGTERM; or `dead-letters`."""
 
 import argparse
+import asyncio
 import sys
 import tempfile
 from pathlib import Path
 
-from services.chunker import dead_letter_command
+import structlog
+
+from services.chunker import dead_letter_command, sandbox
 from services.chunker.child import DecodeLimits
 from services.chunker.chunks import Tools
 from services.chunker.settings import Settings
@@ -15,6 +18,8 @@ from services.chunker.worker import Chunker
 from services.common.bus import connect
 from services.common.service import Lifecycle, load_or_exit, run
 from services.contracts.topology import MINIMUM_SERVER
+
+log = structlog.get_logger()
 
 
 def main() -> None:
@@ -28,10 +33,13 @@ def main() -> None:
         sys.exit(dead_letter_command.main(given, settings))
 
     async def serve(lifecycle: Lifecycle) -> None:
+        kept = await asyncio.to_thread(sandbox.tried, required=settings.decoder_sandbox_required)
+        say = log.warning if kept.missing else log.info
+        say("decoder_sandbox", in_force=kept.in_force, missing=kept.missing)
         tools = Tools(
             model=SpeechModel(),
             spool=Spool(Path(settings.spool_directory or tempfile.gettempdir()), settings.spool_max_bytes),
-            limits=DecodeLimits(duration_seconds=settings.max_duration_seconds),
+            limits=DecodeLimits(sandbox=kept, duration_seconds=settings.max_duration_seconds),
         )
         async with connect(settings, "chunker", MINIMUM_SERVER) as bus:
             await lifecycle.work(Chunker(bus, settings, tools).run)

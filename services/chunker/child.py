@@ -2,12 +2,12 @@
 
 Its input is hostile until proven otherwise. By default ffmpeg follows playlists to local files and to
 HTTP addresses; with these whitelists none of 25 such files made it open or connect to anything. A 100 KB
-WAV can ask for 801 MB of memory, a 700-byte M4A for 1.2 GB: hence the limits on its address space.
+WAV can ask for 801 MB of memory, a 700-byte M4A for 1.2 GB: hence the limits on its address space. And a
+decoder that a file has taken over finds itself in the sandbox.
 """
 
 import asyncio
 import contextlib
-import os
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +15,7 @@ from typing import IO
 
 import msgspec
 
+from services.chunker.sandbox import Sandbox, environ
 from services.contracts.inference import SAMPLE_RATE
 
 MIB = 1024**2
@@ -24,16 +25,17 @@ DECODERS = (
     "aac,aac_latm,mp3,mp3float,mp2,mp2float,flac,opus,libopus,vorbis,alac,amrnb,amrwb,wmav1,wmav2,ac3,eac3,"
     "pcm_s16le,pcm_s24le,pcm_s32le,pcm_f32le,pcm_f64le,pcm_u8,pcm_s16be,pcm_s24be,pcm_s32be,pcm_alaw,pcm_mulaw"
 )
-ENVIRONMENT = ("PATH", "LD_LIBRARY_PATH")
-"""All that the process inherits of ours: the NATS key and credentials of AWS are none of its business."""
 LOG_BYTES = 32 * 1024
 """Kept of the beginning and of the end of what ffmpeg says."""
 READ_BYTES = 256 * 1024
+BANNER = "ffmpeg version"
+"""What ffmpeg says first; libraries may be heard before, and a program that does not start never says it."""
 
 
 class DecodeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What one recording may cost."""
+    """What one recording may cost, and what its decoder is kept from."""
 
+    sandbox: Sandbox
     duration_seconds: float = 86_400.0
     """Longest recording, in seconds of sound."""
     memory_bytes: int = 640 * MIB
@@ -62,6 +64,11 @@ class Log:
         """Both parts; bytes that are no UTF-8 are replaced."""
         return (self._start + self._end).decode(errors="replace")
 
+    @property
+    def of_ffmpeg(self) -> bool:
+        """Whether ffmpeg itself has spoken, so that what came of it is its verdict on the file."""
+        return BANNER in self.text()
+
 
 class Child(msgspec.Struct, frozen=True):
     """The running process, and the task that collects what it says."""
@@ -80,8 +87,8 @@ class Child(msgspec.Struct, frozen=True):
 async def ffmpeg(stdin: IO[bytes] | None, limits: DecodeLimits) -> AsyncIterator[Child]:
     """Decode `stdin`, or what the process is fed where it is None, to 16 kHz mono int16 on its stdout."""
     process = await asyncio.create_subprocess_exec(
-        *_command(spooled=stdin is not None),
-        env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        *limits.sandbox.command(_arguments(spooled=stdin is not None)),
+        env=environ(),
         stdin=asyncio.subprocess.PIPE if stdin is None else stdin,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -96,22 +103,12 @@ async def ffmpeg(stdin: IO[bytes] | None, limits: DecodeLimits) -> AsyncIterator
         await _end(process, listener)
 
 
-def _command(*, spooled: bool) -> list[str]:
+def _arguments(*, spooled: bool) -> list[str]:
     source, protocols = ("/dev/fd/0", "file,pipe") if spooled else ("pipe:0", "pipe")
     opening = ["-threads", "1", "-protocol_whitelist", protocols, "-format_whitelist", DEMUXERS]
     opening += ["-codec_whitelist", DECODERS, "-max_streams", "32", "-vn", "-sn", "-dn", "-i", source]
     output = ["-map", "0:a:0", "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "s16le", "-flush_packets", "0"]
-    return [
-        "ffmpeg",
-        "-hide_banner",
-        "-nostats",
-        "-nostdin",
-        "-loglevel",
-        "info",
-        *opening,
-        *output,
-        "pipe:1",
-    ]
+    return ["-nostats", "-nostdin", "-loglevel", "info", *opening, *output, "pipe:1"]
 
 
 def _limit(pid: int, limits: DecodeLimits) -> None:

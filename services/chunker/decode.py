@@ -13,14 +13,23 @@ from services.chunker.cutting import FRAME, Samples
 from services.chunker.problems import BadRecording
 from services.chunker.promise import Promise
 from services.chunker.spool import Spool
+from services.common.errors import Transient
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import Problem
 
 BLOCK_SAMPLES = 300 * FRAME
 """9.6 s: the speech detector's work per call, whatever sizes the decoder's pipe delivers."""
 BLOCK_BYTES = 2 * BLOCK_SAMPLES
+LAST_WORDS = 300
+"""Characters of what a program said that did not run, for the log."""
 FIRST_LOOK_BYTES = 1024
 """Enough to know playlists and documents by; MP4 may need more."""
+
+
+class DecoderDidNotStart(Transient):
+    """This machine could not run ffmpeg just now, which says nothing of the recording."""
+
+    code = "decoder_unavailable"
 
 
 @asynccontextmanager
@@ -73,7 +82,8 @@ class Decoding:
     async def blocks(self) -> AsyncGenerator[Samples, None]:
         """All samples (int16), `BLOCK_SAMPLES` at a time, fewer in the last block.
 
-        Raises `BadRecording` where not one sample comes, and whatever the source raises.
+        Raises `BadRecording` where not one sample comes, `DecoderDidNotStart`, and whatever the source
+        raises.
         """
         limit = int(self._limits.duration_seconds * SAMPLE_RATE)
         last = False
@@ -144,6 +154,8 @@ class Decoding:
             return self._told(problems.STALLED)
         await self._stop_feeding()
         exit_code = await self._child.ended()
+        if not self.samples and not self._child.log.of_ffmpeg:
+            raise DecoderDidNotStart(f"ffmpeg did not start: {self._child.log.text()[-LAST_WORDS:].strip()}")
         said = verdict.report(self._child.log.text())
         if not self.samples:
             return self._told(verdict.without_sound(said))

@@ -26,3 +26,5 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Where files with their index at the end are kept while they are decoded; empty is the system's."""
     spool_max_bytes: int = 20 * GB
     """Disk that such files may take together in one process."""
+    decoder_sandbox_required: bool = False
+    """Refuse to start where the kernel cannot keep the decoder from files, network and processes."""

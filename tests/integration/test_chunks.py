@@ -13,13 +13,13 @@ import pytest
 import soundfile
 from blockbuster import blockbuster_ctx
 
-from services.chunker.child import DecodeLimits
 from services.chunker.chunks import ReadyChunk, Recording, Tools, chunks
 from services.chunker.cutting import Samples
 from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import ChunkCut, Range
+from tests.decoder import limits
 from tests.speech import BLACK_PICTURE, FORMATS, recording
 
 MAX_CHUNK = 30 * SAMPLE_RATE
@@ -32,7 +32,7 @@ def model() -> SpeechModel:
 
 @pytest.fixture
 def tools(model: SpeechModel, tmp_path: Path) -> Tools:
-    return Tools(model=model, spool=Spool(tmp_path, 100_000_000), limits=DecodeLimits())
+    return Tools(model=model, spool=Spool(tmp_path, 100_000_000), limits=limits())
 
 
 @pytest.fixture(scope="module")
