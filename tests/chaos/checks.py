@@ -1,5 +1,6 @@
 """What must hold after any number of kills; each check returns a sentence for every violation."""
 
+import getpass
 import itertools
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -17,8 +18,8 @@ from services.contracts.topology import CONSUMERS, Stream
 from tests.api import Event
 
 EMPTY_AT_THE_END = (Stream.UP, Stream.CTL, Stream.CHUNK, Stream.DLQ)
-OF_LIBRARIES = {".ses"}
-"""onnxruntime keeps one file of 51 bytes in the temporary folder, whatever it works on."""
+OF_LIBRARIES = {".ses", f"torchinductor_{getpass.getuser()}"}
+"""onnxruntime keeps one file of 51 bytes in the temporary folder, torch its cache, whatever they work on."""
 SHOWN = 3
 """Violations of one kind that are named one by one."""
 
