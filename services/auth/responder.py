@@ -55,6 +55,7 @@ class Responder:
         group.create_task(self._settle(message))
 
     async def _settle(self, message: Msg) -> None:
+        breaks = self._bus.breaks
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reply = await self._answered(message.data)
@@ -65,7 +66,8 @@ class Responder:
             reply = _busy()
         finally:
             self._in_hand -= 1
-        await _respond(message, reply)
+        if self._bus.breaks == breaks:  # else the server forbids the answer, and the question comes again
+            await _respond(message, reply)
 
     async def _answered(self, data: bytes) -> AuthReply:
         try:

@@ -3,22 +3,24 @@
 import asyncio
 import contextlib
 import random
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
 import msgspec
 import nats
 import nats.errors
 import nats.js.errors
-import nkeys
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from prometheus_client import Counter
 
+from services.common.complaints import Complaints, said, shown
 from services.common.errors import BrokerUnavailable, Misconfigured, StorageFull
+from services.common.nkey import check_seed
+from services.common.refusals import SEQUENCE_NOT_FOUND, STREAM_FULL, WRONG_LAST_SEQUENCE, is_passing
 from services.common.settings import ServiceSettings
 
 log = structlog.get_logger()
@@ -34,12 +36,9 @@ LONGEST_DELAY_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
 """A broker that is killed comes back within seconds; a cluster that lost its leader within ten."""
 FULL_RETRY_SECONDS = 30.0
-REPEAT_SECONDS = 5.0
-REMEMBERED_SENTENCES = 20
+REJOIN_SECONDS = 10.0
+"""So long after a reconnect those who answer questions may not be connected again themselves."""
 
-WRONG_LAST_SEQUENCE = 10071
-STREAM_FULL = (10077, 10023)
-SEQUENCE_NOT_FOUND = 10043
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
 
 RETRIES = Counter("whisper_bus_retries_total", "Operations on NATS that had to be tried again")
@@ -56,6 +55,11 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     data: bytes
     headers: Mapping[str, str]
 
+    @property
+    def stored_at(self) -> float:
+        """When it was stored by the broker's clock, as Unix time."""
+        return datetime.fromisoformat(self.headers["Nats-Time-Stamp"]).timestamp()
+
 
 class Bus:
     """One connection. Its methods retry through broker restarts and raise only our errors."""
@@ -64,6 +68,9 @@ class Bus:
         self.client = client
         self.jetstream: JetStreamContext = client.jetstream(timeout=LONGEST_TRY_SECONDS)
         self._patience_seconds = patience_seconds
+        self.breaks = 0
+        """How often the connection broke: answers to what was asked before a break reach nobody."""
+        self._rejoined_until = 0.0
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done as soon as the connection is broken; another one after each reconnect."""
         self._missed: list[Callable[[], None]] = []
@@ -145,12 +152,38 @@ class Bus:
         return info.state.bytes / budget if budget > 0 else 0.0
 
     async def request(self, subject: str, data: bytes, *, timeout_seconds: float) -> bytes:
-        """Ask a service and wait for its answer; raises `BrokerUnavailable` when none comes."""
-        try:
-            reply: Msg = await self.client.request(subject, data, timeout=timeout_seconds)
-        except (nats.errors.Error, TimeoutError, OSError) as error:
-            raise BrokerUnavailable(f"no answer from {subject}: {_said(error)}", retry_after=2.0) from error
+        """Ask a service and wait for its answer; raises `BrokerUnavailable` when none comes.
+
+        A question that a broken connection may have swallowed is asked again, so it must do no harm twice.
+        """
+        loop = asyncio.get_running_loop()
+        give_up = loop.time() + timeout_seconds
+
+        async def ask() -> Msg:
+            try:
+                return await self.client.request(subject, data, timeout=max(0.1, give_up - loop.time()))
+            except nats.errors.NoRespondersError as error:
+                if loop.time() < self._rejoined_until:
+                    raise
+                raise BrokerUnavailable(f"nobody listens to {subject}", retry_after=2.0) from error
+
+        reply = await self._retried(ask, patience_seconds=timeout_seconds, try_seconds=timeout_seconds)
         return reply.data
+
+    async def now(self, stream: str) -> float:
+        """What the clock of the broker shows, as Unix time: the one clock that all processes share.
+
+        Stored messages carry its time, so ages are right whatever the clocks of other machines show.
+        """
+
+        async def ask() -> str:
+            reply = await self.client.request(f"$JS.API.STREAM.INFO.{stream}", timeout=LONGEST_TRY_SECONDS)
+            info: dict[str, str] = msgspec.json.decode(reply.data)
+            if "ts" not in info:  # an error instead, as from a cluster that has no leader yet
+                raise nats.errors.NoRespondersError
+            return info["ts"]
+
+        return datetime.fromisoformat(await self._retried(ask)).timestamp()
 
     @contextlib.asynccontextmanager
     async def listening(
@@ -190,28 +223,35 @@ class Bus:
             headers=raw.headers or {},  # type: ignore[attr-defined]
         )
 
-    async def _retried(self, operation: Callable[[], Awaitable[T]]) -> T:
+    async def _retried(
+        self,
+        operation: Callable[[], Awaitable[T]],
+        *,
+        patience_seconds: float | None = None,
+        try_seconds: float = FIRST_TRY_SECONDS,
+    ) -> T:
+        patience = self._patience_seconds if patience_seconds is None else patience_seconds
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._patience_seconds
-        delay, try_seconds = FIRST_DELAY_SECONDS, FIRST_TRY_SECONDS
+        give_up = loop.time() + patience
+        delay = FIRST_DELAY_SECONDS
         while True:
             try:
                 return await self._unless_lost(operation, try_seconds)
             except (nats.js.errors.APIError, nats.errors.MaxPayloadError) as error:
-                if not _passing(error):
+                if not is_passing(error):
                     raise
                 cause: Exception = error
             except (nats.errors.Error, TimeoutError, OSError) as error:
                 cause = error
             if self.client.is_closed or loop.time() + delay > give_up:
                 raise BrokerUnavailable(
-                    f"NATS did not take a request for {self._patience_seconds:.0f} s: {_said(cause)}",
+                    f"NATS did not take a request for {patience:.0f} s: {said(cause)}",
                     retry_after=5.0,
                 ) from cause
             RETRIES.inc()
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries
             delay = min(delay * 2, LONGEST_DELAY_SECONDS)
-            try_seconds = min(try_seconds * 2, LONGEST_TRY_SECONDS)
+            try_seconds = max(try_seconds, min(try_seconds * 2, LONGEST_TRY_SECONDS))
 
     async def _unless_lost(self, operation: Callable[[], Awaitable[T]], try_seconds: float) -> T:
         """Fail as soon as the connection breaks: nats-py lets a request in flight wait out its time-out."""
@@ -235,6 +275,7 @@ class Bus:
         """nats-py's callback for a broken connection."""
         if not self._lost.done():
             log.warning("broker_lost")
+            self.breaks += 1
             self._lost.set_result(None)
 
     async def on_reconnected(self) -> None:
@@ -243,6 +284,7 @@ class Bus:
         RECONNECTS.inc()
         if self._lost.done():
             self._lost = asyncio.get_running_loop().create_future()
+        self._rejoined_until = asyncio.get_running_loop().time() + REJOIN_SECONDS
         for missed in self._missed:
             missed()
 
@@ -254,31 +296,6 @@ async def woken_within(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
-def _passing(error: Exception) -> bool:
-    """Whether the server's refusal is about its state of the moment, not about the request."""
-    return (
-        isinstance(error, nats.js.errors.ServiceUnavailableError | nats.js.errors.ServerError)
-        and error.err_code not in STREAM_FULL
-    )
-
-
-def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
-
-
-def _shown(url: str) -> str:
-    """Addresses without the credentials that may stand in them."""
-    return re.sub(r"//[^@/,]*@", "//", url)
-
-
-def _check_seed(seed: str) -> None:
-    try:
-        if seed:
-            nkeys.from_seed(bytearray(seed.encode())).wipe()
-    except (nkeys.NkeysError, ValueError):
-        raise Misconfigured("NATS_NKEY_SEED is not the seed of an NKey, which begins with SU") from None
-
-
 @contextlib.asynccontextmanager
 async def connect(
     settings: ServiceSettings,
@@ -288,27 +305,10 @@ async def connect(
     patience_seconds: float = PATIENCE_SECONDS,
 ) -> AsyncIterator[Bus]:
     """Connect, waiting for a server that is not there yet; refuse one older than `minimum_server`."""
-    _check_seed(settings.nats_nkey_seed)
+    check_seed(settings.nats_nkey_seed)
     client = Client()
     bus: list[Bus] = []
-
-    loop = asyncio.get_running_loop()
-    quiet_until: dict[str, float] = {}
-
-    async def told(error: Exception) -> None:
-        """Say each thing every few seconds only: a server that is away is tried four times a second."""
-        said = _said(error)
-        if loop.time() < quiet_until.get(said, 0.0):
-            return
-        if len(quiet_until) > REMEMBERED_SENTENCES:
-            quiet_until.clear()
-        quiet_until[said] = loop.time() + REPEAT_SECONDS
-        if "permissions violation" in said.lower():
-            log.error("nats_forbids", error=said)  # rights and code have parted: somebody must look
-        elif not bus:
-            log.info("waiting_for_nats", url=_shown(settings.nats_url), error=said)
-        else:
-            log.info("nats_said", error=said)
+    complaints = Complaints(shown(settings.nats_url))
 
     async def lost() -> None:
         for one in bus:
@@ -327,7 +327,7 @@ async def connect(
         reconnect_time_wait=0.25,  # type: ignore[arg-type]  # a float works; the default of 2 s is slow
         connect_timeout=3,
         ping_interval=PING_SECONDS,  # type: ignore[arg-type]  # a float works
-        error_cb=told,
+        error_cb=complaints.hear,
         disconnected_cb=lost,
         reconnected_cb=found_again,
     )
@@ -336,9 +336,10 @@ async def connect(
         found = (version.major, version.minor, version.patch)
         if found < minimum_server:
             raise Misconfigured(
-                f"nats-server {'.'.join(map(str, found))} at {_shown(settings.nats_url)} is too old: those "
+                f"nats-server {'.'.join(map(str, found))} at {shown(settings.nats_url)} is too old: those "
                 f"older than {'.'.join(map(str, minimum_server))} lose queued work when they are killed"
             )
+        complaints.connected = True
         bus.append(Bus(client, patience_seconds=patience_seconds))
         yield bus[0]
     finally:

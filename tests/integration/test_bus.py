@@ -7,15 +7,18 @@ import time
 
 import msgspec
 import pytest
+from nats.aio.msg import Msg
+from prometheus_client import REGISTRY
 
 from services.common.bus import Bus, Stored
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
-from services.common.errors import Permanent, ServiceError, Transient
+from services.common.errors import BrokerUnavailable, Permanent, ServiceError, Transient
 from services.common.scan import LEAST_WIDTH, scanned
 from services.contracts import topology
 from services.contracts.topology import Stream
 from services.dev.nats_server import NatsServer
+from tests.conftest import ConnectBus
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -97,6 +100,66 @@ async def test_operations_outlive_a_killed_broker(broker: NatsServer, bus: Bus) 
 
     assert stored is not None
     assert stored.data == b"before"
+
+
+async def test_a_question_that_went_down_with_the_broker_is_asked_again(
+    broker: NatsServer, bus: Bus, connect_bus: ConnectBus
+) -> None:
+    heard: list[bytes] = []
+    first = asyncio.Event()
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.data)
+        first.set()
+        if len(heard) > 1:
+            await message.respond(b"yes")
+
+    async with connect_bus("auth") as other, asyncio.timeout(30):
+        await other.client.subscribe("question", cb=hear)
+        await other.client.flush()
+        asking = asyncio.create_task(bus.request("question", b"?", timeout_seconds=60))
+        await first.wait()
+        await broker.kill()
+        await broker.start()
+        assert await asking == b"yes"
+    assert heard == [b"?", b"?"]
+
+
+async def test_whoever_answers_may_come_back_later_than_the_broker(
+    broker: NatsServer, bus: Bus, connect_bus: ConnectBus
+) -> None:
+    async def answer(message: Msg) -> None:
+        await message.respond(b"yes")
+
+    async with connect_bus("auth") as other, asyncio.timeout(30):
+        await broker.kill()
+        await broker.start()
+        while not (bus.client.is_connected and other.client.is_connected):  # noqa: ASYNC110  # nats-py has no event
+            await asyncio.sleep(0.05)
+        before = _retries()
+        asking = asyncio.create_task(bus.request("question", b"?", timeout_seconds=60))
+        while _retries() == before:  # noqa: ASYNC110  # a counter
+            await asyncio.sleep(0.01)
+        await other.client.subscribe("question", cb=answer)
+        assert await asking == b"yes"
+
+
+async def test_the_brokers_clock_is_the_one_in_its_messages(bus: Bus) -> None:
+    before = await bus.now(Stream.RES)
+    await bus.create(topology.text("now-0", 0), b"x")
+    stored = await bus.last(Stream.RES, topology.text("now-0", 0))
+    assert stored is not None
+    assert before <= stored.stored_at <= await bus.now(Stream.RES)
+
+
+async def test_a_question_to_nobody_fails_at_once(bus: Bus) -> None:
+    async with asyncio.timeout(20):
+        with pytest.raises(BrokerUnavailable, match="nobody listens to question"):
+            await bus.request("question", b"?", timeout_seconds=60)
+
+
+def _retries() -> float:
+    return REGISTRY.get_sample_value("whisper_bus_retries_total") or 0.0
 
 
 @pytest.mark.parametrize(
