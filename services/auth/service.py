@@ -93,7 +93,8 @@ class AuthService:
             account = await self._matching(user, login.password)
             if account is not None:
                 self._throttle.succeeded(user)
-                tokens = await self._issuer.log_in(account.user, account.roles)
+                begins = await self._sessions.now()
+                tokens = await self._issuer.log_in(account.user, account.roles, begins)
                 log.info("logged_in", user=account.user, address=login.address)
                 return tokens
             self._throttle.failed(user, address, time.monotonic())

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 
 import msgspec
 import structlog
@@ -13,9 +12,12 @@ from services.common.errors import Transient
 from services.contracts import topology
 from services.contracts.claims import RevokedSession
 from services.contracts.sessions import EndedSessions, everything_of, owner_of
-from services.contracts.topology import Stream
+from services.contracts.topology import DAY_SECONDS, Stream
 
 log = structlog.get_logger()
+
+MARGIN_SECONDS = DAY_SECONDS
+"""A token lives this much longer at most where the clock that it was signed by was ahead."""
 
 
 class Sessions:
@@ -39,18 +41,24 @@ class Sessions:
 
     async def revoke_all(self, owner: str) -> None:
         """End every session that this owner has by now."""
-        await self._end(everything_of(owner, time.time()))
+        await self._end(everything_of(owner, await self.now()))
+
+    async def now(self) -> float:
+        """The time by which sessions begin and end, Unix seconds: the broker's, as the clocks of several
+        auth processes may differ, and a session that began "later" would outlive the end of all."""
+        return await self._bus.now(Stream.TOKENS)
 
     async def _end(self, mark: str) -> None:
-        ended = RevokedSession(sid=mark, expires_at=time.time() + self._longest_seconds)
+        until = await self.now() + self._longest_seconds + MARGIN_SECONDS
+        ended = RevokedSession(sid=mark, expires_at=until)
         await self._revoked.create(topology.revoked(mark), ended)
 
     async def forget_expired(self) -> int:
         """Erase the sessions whose tokens have all expired; how many they were."""
-        erased, after = 0, 0
+        erased, after, now = 0, 0, await self.now()
         while stored := await self._bus.next(Stream.TOKENS, topology.revoked(">"), after):
             after = stored.sequence
-            if stored.data and _expired(stored.data):
+            if stored.data and _expires_at(stored.data) < now:
                 await self._bus.purge(Stream.TOKENS, stored.subject)
                 erased += 1
         return erased
@@ -67,5 +75,5 @@ class Sessions:
                     await stop.wait()
 
 
-def _expired(data: bytes) -> bool:
-    return msgspec.json.decode(data, type=RevokedSession).expires_at < time.time()
+def _expires_at(data: bytes) -> float:
+    return msgspec.json.decode(data, type=RevokedSession).expires_at

@@ -25,10 +25,9 @@ class Issuer:
             max_bytes=MAX_TOKEN_BYTES,
         )
 
-    async def log_in(self, user: str, roles: tuple[str, ...]) -> Tokens:
-        """The two tokens of a new session."""
-        begins = time.time()
-        now, session = int(begins), session_id(owner_token(user), begins)
+    async def log_in(self, user: str, roles: tuple[str, ...], begins: float) -> Tokens:
+        """The two tokens of a new session, which began at this time (Unix seconds)."""
+        now, session = int(time.time()), session_id(owner_token(user), begins)
         keys = await self._keys.get()
         refresh = self._claims(TokenType.REFRESH, user, roles, session, now, self._refresh_seconds)
         access = self._claims(TokenType.ACCESS, user, roles, session, now, self._access_seconds)

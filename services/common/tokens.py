@@ -74,6 +74,8 @@ def verified(
         payload = _object(shape[2])
     except jwt.ExpiredSignatureError as error:
         raise BadToken("the token has expired") from error
+    except jwt.ImmatureSignatureError as error:
+        raise BadToken("the token is from the future: one of the server's clocks is wrong") from error
     except (jwt.PyJWTError, msgspec.ValidationError) as error:
         raise BadToken("the token is not valid") from error
     if "nbf" in payload or not payload["iat"] <= payload["exp"] <= payload["iat"] + rules.longest_seconds:

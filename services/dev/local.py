@@ -58,6 +58,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Servers of NATS, each of which holds a copy of everything."""
     environ: Mapping[str, str] = {}
     """Settings handed to every process."""
+    environ_of: Mapping[str, Mapping[str, str]] = {}
+    """Settings handed to one process more, by its name."""
     runtime_url: str | None = None
     """A SageMaker Runtime to use instead of our container."""
 
@@ -110,7 +112,8 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         metrics: dict[str, str] = {}
         for name in ("auth", "chunker", "transcriber"):
             logged_in = {**environ, **_login(seeds, name)}
-            metrics |= await _start_service(supervisor, name, [logged_in] * options.replicas.get(name, 1))
+            replicas = [logged_in] * options.replicas.get(name, 1)
+            metrics |= await _start_service(supervisor, name, replicas, options.environ_of)
         notice = ""
         if container_url is not None:
             announce(f"loading the model {options.model}")
@@ -118,7 +121,7 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         ports = [options.port, *(free_port() for _ in range(1, options.replicas.get("gateway", 1)))]
         gateway = {**environ, **_login(seeds, "gateway"), "NOTICE": notice}
         gateways = [{**gateway, "PORT": str(port)} for port in ports]
-        metrics |= await _start_service(supervisor, "gateway", gateways)
+        metrics |= await _start_service(supervisor, "gateway", gateways, options.environ_of)
         for base in metrics.values():
             await _until_ready(f"{base}/readyz", supervisor, START_SECONDS)
         yield Stack(
@@ -224,7 +227,10 @@ async def _endpoint(
 
 
 async def _start_service(
-    supervisor: Supervisor, name: str, environs: Sequence[Mapping[str, str]]
+    supervisor: Supervisor,
+    name: str,
+    environs: Sequence[Mapping[str, str]],
+    environ_of: Mapping[str, Mapping[str, str]],
 ) -> dict[str, str]:
     """Start a process of a service in each of these environments; their metrics URLs by process name."""
     urls = {}
@@ -235,7 +241,7 @@ async def _start_service(
             Program(
                 name=label,
                 arguments=(sys.executable, "-m", f"services.{name}"),
-                environ={**environ, "METRICS_PORT": str(port)},
+                environ={**environ, **environ_of.get(label, {}), "METRICS_PORT": str(port)},
             )
         )
         urls[label] = f"http://127.0.0.1:{port}"

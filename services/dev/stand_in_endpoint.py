@@ -22,8 +22,17 @@ Failing = Callable[[int], web.Response | None]
 class StandIn:
     """How the stand-in answers, and what it has seen."""
 
-    def __init__(self, *, seconds: float, capacity: int, failing: Failing = lambda _call: None) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float,
+        capacity: int,
+        failing: Failing = lambda _call: None,
+        characters: int = 16,
+    ) -> None:
+        """`characters` is the length of every text."""
         self.seconds = seconds
+        self.characters = characters
         self.failing = failing
         self.calls = 0
         self.finished = 0
@@ -46,9 +55,12 @@ class StandIn:
             finally:
                 self.running -= 1
         self.finished += 1
-        text = hashlib.sha256(audio).hexdigest()[:16]
+        text = self._text(hashlib.sha256(audio).hexdigest())
         result = InferenceResult(text=text, language="en", segments=(Segment(start=0.0, end=1.0, text=text),))
         return web.Response(body=msgspec.json.encode(result), content_type="application/json")
+
+    def _text(self, digest: str) -> str:
+        return (digest * (self.characters // len(digest) + 1))[: self.characters]
 
 
 async def _audio(request: web.Request) -> bytes:

@@ -1,12 +1,10 @@
 """Which run of which job an upload is: a new one, one more after a break, or the repeat of a complete one."""
 
-import time
-from datetime import datetime
-
 import msgspec
 
 from services.common.bus import Bus
 from services.contracts.messages import JobRecord, UploadState
+from services.contracts.topology import Stream
 from services.gateway.errors import DifferentContent, UploadInProgress
 from services.gateway.jobs import Jobs, last_part, settled_upload
 
@@ -28,7 +26,7 @@ async def claimed(bus: Bus, jobs: Jobs, draft: JobRecord, *, start: bool) -> Job
             if seen.upload is UploadState.STORED:
                 return seen
         run = 0 if seen is None else _next_run(seen)
-        new = msgspec.structs.replace(draft, run=run, created_at=time.time())
+        new = msgspec.structs.replace(draft, run=run, created_at=await bus.now(Stream.UP))
         if start:
             await jobs.start(new)
         if await (jobs.create(new) if seen is None else jobs.replace(seen, new)):
@@ -45,10 +43,8 @@ async def _settled(bus: Bus, jobs: Jobs, seen: JobRecord) -> JobRecord:
     settled = settled_upload(seen, last)
     if settled != seen:
         return await jobs.change(seen, lambda old: settled if old == seen else old) or seen
-    begun = seen.created_at
-    if last is not None:
-        begun = datetime.fromisoformat(last.headers["Nats-Time-Stamp"]).timestamp()
-    if time.time() - begun < DEAD_SECONDS:
+    begun = seen.created_at if last is None else last.stored_at
+    if await bus.now(Stream.UP) - begun < DEAD_SECONDS:
         raise UploadInProgress(
             "an upload with this Idempotency-Key is still running; wait for it, or use another key",
             retry_after=BUSY_RETRY_SECONDS,

@@ -58,8 +58,9 @@ class Intake:
         key = idempotency_key(request)
         self._check_length(request)
         await self._check_room()
+        now = await self._stores.bus.now(Stream.UP)
         ledger = await self._stores.jobs.ledger(identity.owner)
-        with self._entrance.admitted(identity.owner, job_id(identity.user, key), ledger), self._slot():
+        with self._entrance.admitted(identity.owner, job_id(identity.user, key), ledger, now), self._slot():
             meter = Meter(request, self._settings.stall_seconds)
             submission = Submission(request, meter, only=only)
             reception = Reception(

@@ -15,7 +15,7 @@ from services.contracts.messages import JobRecord, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.gateway.claim import DEAD_SECONDS
 from services.gateway.jobs import Jobs, last_part, settled_upload
-from services.gateway.remembered import WALK_SECONDS, Known, Remembered, stored_at
+from services.gateway.remembered import WALK_SECONDS, Known, Remembered
 from services.gateway.settings import Settings
 
 log = structlog.get_logger()
@@ -24,6 +24,7 @@ TOMBSTONE_MARGIN_SECONDS = DAY_SECONDS
 LONGEST_PAUSE_SECONDS = WALK_SECONDS
 """What was erased is erased again, ever more rarely: a killed broker may bring purged messages back."""
 
+ROUNDS = Counter("whisper_janitor_rounds_total", "Rounds that the janitor made")
 ACTIONS = Counter("whisper_janitor_actions_total", "What the janitor did", ["action"])
 
 
@@ -48,7 +49,7 @@ class Janitor:
 
     async def round(self) -> None:
         """Look at every job once that something may be due of."""
-        self._remembered.begin()
+        self._remembered.begin(await self._bus.now(Stream.UP))
         more = True
         while more:
             more = await self._remembered.learn()
@@ -59,13 +60,14 @@ class Janitor:
                 except ServiceError as error:
                     log.info("janitor_deferred", job=known.record.id, error=str(error))
             self._remembered.forget()
+        ROUNDS.inc()
 
     async def _sweep(self) -> None:
         """Erase queued work of jobs that ended a while ago: a killed broker may keep what was acked."""
         over = {
             run_id(known.record.id, known.record.run): known.record
             for _, known in self._remembered
-            if known.record.state.final and time.time() - known.changed_at >= self._settings.janitor_seconds
+            if known.record.state.final and self._age(known) >= self._settings.janitor_seconds
         }
         for stream in (Stream.CHUNK, Stream.CTL):
             queued = {topology.run_of_work(subject) for subject in await self._bus.subjects(stream, ">")}
@@ -85,12 +87,12 @@ class Janitor:
             ACTIONS.labels("work_erased").inc()
 
     async def _look_after(self, subject: str, known: Known) -> None:
-        record, age = known.record, time.time() - known.changed_at
+        record, age = known.record, self._age(known)
         if record.deleted:
             await self._bury(subject, known, age)
         elif not record.state.final:
             await self._rescue(record, age)
-        elif time.time() - record.created_at > self._settings.text_retention_seconds:
+        elif self._remembered.now - record.created_at > self._settings.text_retention_seconds:
             await self._jobs.delete(record)
             ACTIONS.labels("text_expired").inc()
         else:
@@ -113,7 +115,7 @@ class Janitor:
             return
         if record.upload is UploadState.RECEIVING:
             last = await last_part(self._bus, record)
-            if _alive(last):
+            if self._alive(last):
                 return
             record = await self._settle(record, settled_upload(record, last))
         if await self._jobs.restart(record):
@@ -125,9 +127,9 @@ class Janitor:
         record = known.record
         if record.upload is UploadState.RECEIVING and age > DEAD_SECONDS:
             await self._end_upload(record)
-        due = (record.ended_at or known.changed_at) + self._settings.audio_retention_seconds
         received = record.upload is not UploadState.RECEIVING
-        if received and time.time() >= due and _due(known, self._settings.janitor_seconds):
+        expired = age >= self._settings.audio_retention_seconds
+        if received and expired and _due(known, self._settings.janitor_seconds):
             await self._bus.purge(Stream.UP, topology.part(run_id(record.id, record.run)))
             for number in range(record.run):  # uploads that broke off, erased when the next one began
                 await self._jobs.erase_run(record, number)
@@ -136,7 +138,7 @@ class Janitor:
     async def _end_upload(self, record: JobRecord) -> None:
         """Settle an upload that nobody lived to settle; one may outlive a job that failed early."""
         last = await last_part(self._bus, record)
-        if _alive(last):
+        if self._alive(last):
             return
         settled = settled_upload(record, last)
         if settled.upload is UploadState.RECEIVING:
@@ -158,16 +160,20 @@ class Janitor:
         ACTIONS.labels("upload_settled").inc()
         return await self._jobs.change(record, change) or record
 
+    def _age(self, known: Known) -> float:
+        """For how long (s) the record has been as it is."""
+        return self._remembered.now - known.changed_at
+
+    def _alive(self, last: Stored | None) -> bool:
+        """Whether an upload's last part is so new that more may come."""
+        return last is not None and self._remembered.now - last.stored_at < DEAD_SECONDS
+
 
 def _due(known: Known, first_pause_seconds: float) -> bool:
     """Whether to erase now; each time the next one is put off twice as long."""
-    if time.time() < known.next_at:
+    now = time.monotonic()
+    if now < known.next_at:
         return False
     known.pause_seconds = min(LONGEST_PAUSE_SECONDS, max(first_pause_seconds, 2 * known.pause_seconds))
-    known.next_at = time.time() + known.pause_seconds
+    known.next_at = now + known.pause_seconds
     return True
-
-
-def _alive(last: Stored | None) -> bool:
-    """Whether an upload's last part is so new that more may come."""
-    return last is not None and time.time() - stored_at(last) < DEAD_SECONDS

@@ -1,7 +1,6 @@
 """The jobs of one owner in the order in which they are listed; little of each, so that many fit in memory."""
 
 import asyncio
-import time
 from bisect import bisect_left, insort
 
 import msgspec
@@ -38,7 +37,7 @@ class JobIndex:
         if not stored.data:
             return
         record = msgspec.json.decode(stored.data, type=JobRecord)
-        self.ledger.put(record, time.time())
+        self.ledger.put(record, stored.stored_at)
         entry = None if record.deleted else Entry(record.created_at, record.id, record.session)
         known = self._entries.get(record.id)
         if entry == known:

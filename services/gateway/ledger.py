@@ -25,7 +25,7 @@ class Ledger:
         self._seconds = 0.0
 
     def put(self, record: JobRecord, now: float) -> None:
-        """Take in a record as it is now (Unix time)."""
+        """Take in a record that was stored at this Unix time, by the broker's clock."""
         if record.created_at > now - MINUTE:
             self._begun[record.id] = record.created_at
         self._settle(record)

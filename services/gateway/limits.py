@@ -5,7 +5,6 @@ before their record is stored.
 """
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 import msgspec
@@ -89,12 +88,15 @@ class Entrance:
         """Jobs of each owner that are being uploaded here."""
 
     @contextlib.contextmanager
-    def admitted(self, owner: str, job: str, ledger: Ledger) -> Iterator[None]:
-        """Hold a place while the upload runs; one of a job that is there already needs none."""
+    def admitted(self, owner: str, job: str, ledger: Ledger, now: float) -> Iterator[None]:
+        """Hold a place while the upload runs; one of a job that is there already needs none.
+
+        `now` is the broker's time, as that of the ledger is.
+        """
         entering = self._entering.setdefault(owner, set())
         try:
             if job not in ledger.known:
-                self._allowed.check(ledger, len(entering - ledger.known), time.time())
+                self._allowed.check(ledger, len(entering - ledger.known), now)
             entering.add(job)
             yield
         finally:

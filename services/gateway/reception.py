@@ -122,7 +122,7 @@ class Reception:
             session=self._identity.session,
             name=self._name(),
             options=options,
-            created_at=time.time(),
+            created_at=0.0,  # told by the broker's clock once the run is claimed
             lane=Lane.SHORT if short else Lane.LONG,
             announced_bytes=announced,
         )

@@ -3,9 +3,7 @@
 All others are met again on its next walk through the records, so that memory does not grow with history.
 """
 
-import time
 from collections.abc import Iterator
-from datetime import datetime
 
 import msgspec
 from prometheus_client import Gauge
@@ -32,8 +30,10 @@ class Known(msgspec.Struct, kw_only=True):
     record: JobRecord
     """Without what may be large or is of no use here: options and names."""
     changed_at: float
+    """By the broker's clock."""
     pause_seconds: float
     next_at: float = 0.0
+    """By the monotonic clock."""
 
 
 class Remembered:
@@ -45,17 +45,20 @@ class Remembered:
         self._walk_seconds = walk_seconds
         self._jobs: dict[str, Known] = {}
         self._sequence = 0
-        self._walk_at = time.time() + walk_seconds
+        self._walk_at = 0.0
+        self.now = 0.0
+        """The broker's time as the round began: that of this machine may be wrong."""
 
     def __iter__(self) -> Iterator[tuple[str, Known]]:
         """Every job in mind, by the subject of its record."""
         return iter(tuple(self._jobs.items()))
 
-    def begin(self) -> None:
-        """A round begins; now and then it is a walk."""
-        if time.time() >= self._walk_at:
+    def begin(self, now: float) -> None:
+        """A round begins, at this time of the broker's; now and then it is a walk."""
+        self.now = now
+        if now >= self._walk_at:
             self._sequence = 0
-            self._walk_at = time.time() + self._walk_seconds
+            self._walk_at = now + self._walk_seconds
 
     async def learn(self) -> bool:
         """Read the next records; whether there may be more."""
@@ -74,9 +77,8 @@ class Remembered:
 
     def forget(self) -> None:
         """Let go of the jobs of which nothing is due until the next walk."""
-        now = time.time()
         for subject, known in self:
-            if not self._matters(known, now):
+            if not self._matters(known):
                 del self._jobs[subject]
         for subject, known in self:
             if len(self._jobs) <= MOST:
@@ -86,24 +88,19 @@ class Remembered:
         REMEMBERED.set(len(self._jobs))
 
     def _take(self, stored: Stored) -> None:
-        known, changed_at = self._jobs.get(stored.subject), stored_at(stored)
+        known, changed_at = self._jobs.get(stored.subject), stored.stored_at
         if not stored.data or (known is not None and known.changed_at == changed_at):
             return
         record = msgspec.json.decode(stored.data, type=JobRecord)
         small = msgspec.structs.replace(record, options=JobOptions(), user="", session="", name="")
-        lately = time.time() - changed_at < self._walk_seconds
+        lately = self.now - changed_at < self._walk_seconds
         pause = 0.0 if lately else self._walk_seconds  # what is old was erased before: once a walk is enough
         self._jobs[stored.subject] = Known(record=small, changed_at=changed_at, pause_seconds=pause)
 
-    def _matters(self, known: Known, now: float) -> bool:
+    def _matters(self, known: Known) -> bool:
         record = known.record
-        if not (record.state.final or record.deleted) or now - known.changed_at < self._walk_seconds:
+        if not (record.state.final or record.deleted) or self.now - known.changed_at < self._walk_seconds:
             return True
-        audio_due = (record.ended_at or known.changed_at) + self._settings.audio_retention_seconds
+        audio_due = known.changed_at + self._settings.audio_retention_seconds
         text_due = record.created_at + self._settings.text_retention_seconds
-        return any(now - self._walk_seconds < due < self._walk_at for due in (audio_due, text_due))
-
-
-def stored_at(stored: Stored) -> float:
-    """When a message was stored (Unix time, s)."""
-    return datetime.fromisoformat(stored.headers["Nats-Time-Stamp"]).timestamp()
+        return any(self.now - self._walk_seconds < due < self._walk_at for due in (audio_due, text_due))

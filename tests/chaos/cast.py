@@ -49,6 +49,8 @@ class Casting(msgspec.Struct, frozen=True, kw_only=True):
     model: bool = False
     """The real model's container in place of the stand-in."""
     environ: Mapping[str, str] = {}
+    environ_of: Mapping[str, Mapping[str, str]] = {}
+    """Settings of one process, by its name."""
 
 
 class Cast:
@@ -191,12 +193,15 @@ async def cast(folder: Path, casting: Casting, *, runtime_url: str | None = None
         replicas=casting.replicas,
         brokers=casting.brokers,
         environ=environ,
+        environ_of=casting.environ_of,
         model=str(BUNDLED_MODEL),
         runtime_url=None if casting.model else runtime_url or f"http://127.0.0.1:{port}",
     )
     async with local_stack(options, lambda _sentence: None) as stack:
         if not casting.model and runtime_url is None:
-            await stack.supervisor.start(_stand_in(port, casting, environ))
+            await stack.supervisor.start(
+                stand_in_program(port, casting.endpoint_seconds, casting.endpoint_capacity, environ)
+            )
         running = Cast(stack, mark, folder)
         try:
             yield running
@@ -204,12 +209,20 @@ async def cast(folder: Path, casting: Casting, *, runtime_url: str | None = None
             await running.close()
 
 
-def _stand_in(port: int, casting: Casting, environ: Mapping[str, str]) -> Program:
-    numbers = (str(port), str(casting.endpoint_seconds), str(casting.endpoint_capacity))
+def stand_in_program(
+    port: int,
+    seconds: float,
+    capacity: int,
+    environ: Mapping[str, str] | None = None,
+    *,
+    characters: int = 16,
+) -> Program:
+    """The stand-in endpoint as a process."""
+    numbers = (port, seconds, capacity, characters)
     return Program(
         name=ENDPOINT,
-        arguments=(sys.executable, "-m", "tests.chaos.endpoint", *numbers),
-        environ={**os.environ, **environ},
+        arguments=(sys.executable, "-m", "tests.chaos.endpoint", *map(str, numbers)),
+        environ={**os.environ, **(environ or {})},
     )
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.endpoint PORT SECONDS CAPACITY`: the stand-in endpoint as a process to be killed."""
+"""`python -m tests.chaos.endpoint PORT SECONDS CAPACITY CHARACTERS`: the stand-in endpoint as a process."""
 
 import asyncio
 import sys
@@ -6,11 +6,11 @@ import sys
 from services.dev.stand_in_endpoint import StandIn, stand_in
 
 
-async def serve(port: int, seconds: float, capacity: int) -> None:
+async def serve(port: int, seconds: float, capacity: int, characters: int) -> None:
     """Answer until the process ends."""
-    async with stand_in(StandIn(seconds=seconds, capacity=capacity), port):
+    async with stand_in(StandIn(seconds=seconds, capacity=capacity, characters=characters), port):
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(serve(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])))

@@ -189,7 +189,7 @@ async def test_jobs_of_which_nothing_is_due_are_forgotten_until_the_next_walk(bu
     running = await stored_job(bus, jobs, upload=UploadState.STORED, state=JobState.RUNNING)
     remembered = Remembered(bus, Settings(), walk_seconds=0.0)
     for _ in range(2):
-        remembered.begin()
+        remembered.begin(time.time())
         assert not await remembered.learn()
         assert {known.record.id for _, known in remembered} == {record.id for record in (*over, running)}
         remembered.forget()

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 
-from services.auth.sessions import Sessions
+from services.auth.sessions import MARGIN_SECONDS, Sessions
 from services.common.bus import Bus
 from services.gateway.revocations import Revocations, revocations
 
@@ -30,7 +30,7 @@ async def test_sessions_ended_before_and_after_the_start_are_known(bus: Bus) -> 
 
 
 async def test_what_was_missed_is_listed_and_what_was_forgotten_is_dropped(bus: Bus) -> None:
-    await Sessions(bus, longest_seconds=-1).revoke("expired")
+    await Sessions(bus, longest_seconds=-1 - MARGIN_SECONDS).revoke("expired")
     told: list[str] = []
     known = Revocations(bus, told.append)
     await known.list_anew()

@@ -12,10 +12,12 @@ from services.contracts.topology import Stream
 ROOT = Path(__file__).parents[2]
 VERBS = {
     "last": ("DIRECT.GET.{}", "DIRECT.GET.{}.>"),
+    "scanned": ("DIRECT.GET.{}", "DIRECT.GET.{}.>"),
     "next": ("DIRECT.GET.{}",),
     "at": ("STREAM.MSG.GET.{}",),
     "remove": ("STREAM.MSG.GET.{}", "STREAM.MSG.DELETE.{}"),
     "subjects": ("STREAM.INFO.{}",),
+    "now": ("STREAM.INFO.{}",),
     "fill": ("STREAM.INFO.{}",),
     "purge": ("STREAM.PURGE.{}",),
     "Documents": ("DIRECT.GET.{}.>", "STREAM.MSG.GET.{}"),
