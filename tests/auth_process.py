@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 import aiohttp
 import msgspec
@@ -81,14 +81,27 @@ async def auth_process(
     nats_url: str, aws: Aws, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m services.auth`, ready to answer."""
+    async with starting_auth(nats_url, aws, settings) as (process, ready):
+        await ready()
+        yield process
+
+
+@contextlib.asynccontextmanager
+async def starting_auth(
+    nats_url: str, aws: Aws, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, Callable[[], Awaitable[None]]]]:
+    """The same, and how to wait until it is ready."""
     port = free_port()
     environ = auth_environ(nats_url, aws, {**(settings or {}), "METRICS_PORT": str(port)})
     async with child((sys.executable, "-m", "services.auth"), environ=environ) as process:
-        async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
-            while not await _ready(session, port):
-                assert process.returncode is None, "the auth service ended"
-                await asyncio.sleep(0.05)
-        yield process
+
+        async def ready() -> None:
+            async with asyncio.timeout(READY_SECONDS), aiohttp.ClientSession() as session:
+                while not await _ready(session, port):
+                    assert process.returncode is None, "the auth service ended"
+                    await asyncio.sleep(0.05)
+
+        yield process, ready
 
 
 async def _ready(session: aiohttp.ClientSession, port: int) -> bool:

@@ -5,7 +5,9 @@ import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -121,27 +123,43 @@ async def worker(
         await asyncio.gather(task, return_exceptions=True)
 
 
+StartPipeline = Callable[..., AbstractAsyncContextManager[Pipeline]]
+
+
 @pytest.fixture
-async def pipeline(
+def start_pipeline(
     broker: NatsServer, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Pipeline]:
-    endpoint = StandIn(seconds=0.02, capacity=4)
+) -> StartPipeline:
+    """Starts pipelines whose transcriber has settings of the test's choice."""
     for name, value in {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
         "NO_PROXY": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
-    async with stand_in(endpoint, free_port()) as url:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
-        chunker = make_chunker(bus, tmp_path)
-        settings = TranscriberSettings(nats_url=broker.url, transcriber_slots=4, chunk_patience_seconds=5)
-        async with (
-            connected(settings) as client,
-            worker(chunker.run) as chunking,
-            worker(Transcriber(bus, client, settings).run),
-        ):
-            yield Pipeline(bus, endpoint, chunking)
+
+    @contextlib.asynccontextmanager
+    async def start(**settings: Any) -> AsyncIterator[Pipeline]:
+        endpoint = StandIn(seconds=0.02, capacity=4)
+        async with stand_in(endpoint, free_port()) as url:
+            monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
+            chunker = make_chunker(bus, tmp_path)
+            chosen = TranscriberSettings(nats_url=broker.url, transcriber_slots=4, **settings)
+            async with (
+                connected(chosen) as client,
+                worker(chunker.run) as chunking,
+                worker(Transcriber(bus, client, chosen).run),
+            ):
+                yield Pipeline(bus, endpoint, chunking)
+
+    return start
+
+
+@pytest.fixture
+async def pipeline(start_pipeline: StartPipeline) -> AsyncIterator[Pipeline]:
+    """One that loses patience soon."""
+    async with start_pipeline(chunk_patience_seconds=5) as started:
+        yield started
 
 
 def make_chunker(bus: Bus, directory: Path, **settings: int) -> Chunker:

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
+import aiohttp
 import msgspec
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from services.common.errors import Permanent, Transient
 
@@ -59,6 +61,7 @@ class Secrets:
         with _translated(name):
             async with asyncio.timeout(READING_SECONDS):
                 answer = await self._client.get_secret_value(SecretId=name, VersionStage=label)
+        _check(name, answer)
         if "SecretString" not in answer:
             raise SecretMissing(f"secret {name} holds bytes instead of text")
         return Version(id=answer["VersionId"], text=answer["SecretString"])
@@ -66,12 +69,16 @@ class Secrets:
     async def create(self, name: str, text: str, description: str) -> None:
         """Make a new secret; raises `SecretConflict` when there is one of this name."""
         with _translated(name):
-            await self._client.create_secret(Name=name, SecretString=text, Description=description)
+            answer = await self._client.create_secret(Name=name, SecretString=text, Description=description)
+        _check(name, answer)
 
     async def put(self, name: str, text: str, label: str) -> None:
         """Add a version and move `label` to it."""
         with _translated(name):
-            await self._client.put_secret_value(SecretId=name, SecretString=text, VersionStages=[label])
+            answer = await self._client.put_secret_value(
+                SecretId=name, SecretString=text, VersionStages=[label]
+            )
+        _check(name, answer)
 
     async def promote(self, name: str, *, to: str, instead_of: str) -> None:
         """Make version `to` the current one; Secrets Manager makes `instead_of` the previous one."""
@@ -94,6 +101,14 @@ async def open_secrets(region: str, **overrides: Any) -> AsyncIterator[Secrets]:
         yield Secrets(client)
 
 
+def _check(name: str, answer: Mapping[str, Any]) -> None:
+    """Every answer names a version; one that does not, be it a 200, comes from something in between."""
+    if "VersionId" not in answer:
+        raise SecretsUnavailable(
+            f"secret {name}: Secrets Manager answered something else than a secret", retry_after=RETRY_SECONDS
+        )
+
+
 @contextlib.contextmanager
 def _translated(name: str) -> Iterator[None]:
     try:
@@ -106,6 +121,6 @@ def _translated(name: str) -> Iterator[None]:
         if code in ("ResourceExistsException", "InvalidParameterException"):
             raise SecretConflict(said) from error
         raise SecretsUnavailable(said, retry_after=RETRY_SECONDS) from error
-    except (BotoCoreError, TimeoutError, OSError) as error:
+    except (BotoCoreError, ResponseParserError, aiohttp.ClientError, TimeoutError, OSError) as error:
         said = f"secret {name}: {str(error) or 'no answer in time'}"
         raise SecretsUnavailable(said, retry_after=RETRY_SECONDS) from error

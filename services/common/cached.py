@@ -10,6 +10,9 @@ from services.common.errors import ServiceError
 FIRST_RETRY_SECONDS = 1.0
 """Least time between two tries while there is no value at all, so that nobody can be served."""
 
+FAILED_PAUSE_SECONDS = 30.0
+"""Least time between two tries that only an old value causes, while they fail: each may take long to fail."""
+
 T = TypeVar("T")
 
 
@@ -36,13 +39,22 @@ class Cached(Generic[T]):
         return time.monotonic() - self._fetched_at
 
     async def get(self, *, newest: bool = False) -> T:
-        """The value; `newest` fetches it even when it is not old. Raises only where there never was one."""
-        if newest or self.age_seconds > self._keep_seconds:
+        """The value; `newest` fetches it even when it is not old. Raises only where there never was one.
+
+        While somebody fetches, an old value is as good as any: only who needs the newest, or has none, waits.
+        """
+        if newest or self.value is None or (self._due() and not self._busy.locked()):
             async with self._busy:
                 await self._refresh()
         if self.value is None:
             raise self.error or RuntimeError("a fetch was cancelled")
         return self.value
+
+    def _due(self) -> bool:
+        if self.age_seconds <= self._keep_seconds:
+            return False
+        pause = min(FAILED_PAUSE_SECONDS, self._keep_seconds)
+        return self.error is None or time.monotonic() - self._tried_at >= pause
 
     async def _refresh(self) -> None:
         pause = self._retry_seconds if self.value is not None else FIRST_RETRY_SECONDS

@@ -7,7 +7,7 @@ the same however often a chunk is sent. `failing` lets a test answer in the endp
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import msgspec
 from aiohttp import web
@@ -15,8 +15,10 @@ from aiohttp import web
 from services.common.service import site
 from services.contracts.inference import AUDIO_PART, InferenceResult, Segment
 
-Failing = Callable[[int], web.Response | None]
-"""Given the number of the call (from 0), an answer to give instead of a transcript, or None."""
+Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
+"""What happens to a call instead of an answer: it may hang, break off or lie."""
+Failing = Callable[[int], web.StreamResponse | Fault | None]
+"""Given the number of the call (from 0), an answer or a fault to give instead of a transcript, or None."""
 
 
 class StandIn:
@@ -40,13 +42,13 @@ class StandIn:
         self.most_running = 0
         self._places = asyncio.Semaphore(capacity)
 
-    async def invoke(self, request: web.Request) -> web.Response:
+    async def invoke(self, request: web.Request) -> web.StreamResponse:
         """InvokeEndpoint: wait for a place, take the fixed time, answer the digest."""
         audio = await _audio(request)
         call, self.calls = self.calls, self.calls + 1
         refused = self.failing(call)
         if refused is not None:
-            return refused
+            return refused if isinstance(refused, web.StreamResponse) else await refused(request)
         async with self._places:
             self.running += 1
             self.most_running = max(self.most_running, self.running)

@@ -16,7 +16,7 @@ from services.transcriber.adapters import ADAPTERS
 from services.transcriber.contract import Asked, Call, Carried, Contract
 from services.transcriber.errors import AudioRejected, ModelFailed
 from services.transcriber.hotwords import report, steering
-from services.transcriber.refusals import CALL_ERRORS, translated
+from services.transcriber.refusals import CALL_ERRORS, MODEL_RETRY_SECONDS, translated
 from services.transcriber.settings import Settings
 
 log = structlog.get_logger()
@@ -92,7 +92,8 @@ class Endpoint:
                     Body=call.body,
                     **attributes,
                 )
-                return bytes(await answer["Body"].read())
+                async with answer["Body"] as body:  # an answer that breaks off gives its connection back
+                    return bytes(await body.read())
         except CALL_ERRORS as error:
             problem = translated(error)
             CALLS.labels(problem.code).inc()
@@ -105,7 +106,8 @@ class Endpoint:
             CALLS.labels("nonsense").inc()
             raise ModelFailed(
                 f"the endpoint answered something else than a transcript: {raw[:100]!r}; "
-                f"is ENDPOINT_CONTRACT={self._contract} right?"
+                f"is ENDPOINT_CONTRACT={self._contract} right?",
+                retry_after=MODEL_RETRY_SECONDS,
             ) from error
         CALLS.labels("ok").inc()
         return result

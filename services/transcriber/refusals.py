@@ -23,6 +23,7 @@ from services.transcriber.errors import (
 
 COLD_RETRY_SECONDS = 5.0
 BUSY_RETRY_SECONDS = 2.0
+MODEL_RETRY_SECONDS = 2.0
 OPERATOR_RETRY_SECONDS = 15.0
 
 THROTTLED = {
@@ -67,6 +68,8 @@ def translated(error: Exception) -> ServiceError:
         | botocore_errors.TokenRetrievalError,
     ):
         return EndpointMisconfigured(f"no AWS credentials: {error}", retry_after=OPERATOR_RETRY_SECONDS)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return EndpointAway("the endpoint broke off in the middle of its answer")
     return EndpointAway(f"the endpoint cannot be reached: {error}")
 
 
@@ -100,14 +103,16 @@ def _model_error(original: int, response: Mapping[str, Any], message: str) -> Se
     if original in (429, 503):
         return EndpointBusy("the container is busy", retry_after=_spread(BUSY_RETRY_SECONDS))
     if original == 0 or original >= 500:
-        return ModelFailed(f"the model failed ({original}): {said}", retry_after=2.0)
+        return ModelFailed(f"the model failed ({original}): {said}", retry_after=MODEL_RETRY_SECONDS)
     if original in OTHER_CONTRACT:
         return EndpointMisconfigured(
             f"the container does not take such requests ({original}), is ENDPOINT_CONTRACT right? {said}",
             retry_after=OPERATOR_RETRY_SECONDS,
         )
     if original == 400 and _huggingface(said):
-        return ModelFailed(f"the model or its input failed ({original}): {said}", retry_after=2.0)
+        return ModelFailed(
+            f"the model or its input failed ({original}): {said}", retry_after=MODEL_RETRY_SECONDS
+        )
     return AudioRejected(f"the container refused the chunk ({original}): {said}")
 
 

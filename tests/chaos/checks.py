@@ -5,6 +5,7 @@ import itertools
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -62,7 +63,11 @@ def _disorder(ids: Sequence[int]) -> list[tuple[int, int]]:
     return [pair for pair in itertools.pairwise(ids) if pair[0] >= pair[1]][:SHOWN]
 
 
-async def leftovers(bus: Bus, chunks: Mapping[str, int]) -> list[str]:
+Gaps = Mapping[str, Sequence[tuple[int, int]]]
+"""Chunk and attempt of each gap, by the job's id."""
+
+
+async def leftovers(bus: Bus, chunks: Mapping[str, int], gaps: Gaps = MappingProxyType({})) -> list[str]:
     """What stands in the streams besides the records and results of these jobs (id: number of chunks)."""
     found = []
     for stream in EMPTY_AT_THE_END:
@@ -75,6 +80,7 @@ async def leftovers(bus: Bus, chunks: Mapping[str, int]) -> list[str]:
     records = [record async for record in _records(bus)]
     found += [f"record of {one.id} is left" for one in records if one.id not in chunks or one.deleted]
     wanted = {subject for one in records for subject in _results(one, chunks.get(one.id, 0))}
+    wanted |= {topology.gap(run_id(one.id, one.run), *gap) for one in records for gap in gaps.get(one.id, ())}
     there = await bus.subjects(Stream.RES, ">")
     found += [f"RES: {subject} is left" for subject in sorted(there.keys() - wanted)[:SHOWN]]
     found += [f"RES: {subject} is missing" for subject in sorted(wanted - there.keys())[:SHOWN]]
@@ -94,7 +100,8 @@ def _results(record: JobRecord, chunks: int) -> Iterator[str]:
     for number in range(chunks):
         yield topology.cut(run, number)
         yield topology.text(run, number)
-    yield topology.end(run, record.attempt)
+    for attempt in range(record.attempt + 1):
+        yield topology.end(run, attempt)
 
 
 def strays(mark: tuple[str, str], ever: Iterable[int], pids: Iterable[int]) -> list[str]:

@@ -222,14 +222,18 @@ async def _read(
     )
 
 
-async def left_over(running: Cast, outcome: Outcome) -> list[str]:
+async def left_over(running: Cast, *outcomes: Outcome) -> list[str]:
     """What is in the streams after the janitor's next round."""
-    chunks = {
-        outcome.ids[name]: sum(event.name == "cut" for event in events)
-        for name, events in outcome.stored.items()
+    jobs = {outcome.ids[name]: events for outcome in outcomes for name, events in outcome.stored.items()}
+    chunks = {job: sum(event.name == "cut" for event in events) for job, events in jobs.items()}
+    gaps = {
+        job: [(event.data["chunk"], event.data["attempt"]) for event in events if event.name == "gap"]
+        for job, events in jobs.items()
     }
     async with connect(running.stack.operator, "operator", MINIMUM_SERVER) as bus:
-        return await _settled(lambda: checks.leftovers(bus, chunks), seconds=JANITOR_SECONDS + SETTLE_SECONDS)
+        return await _settled(
+            lambda: checks.leftovers(bus, chunks, gaps), seconds=JANITOR_SECONDS + SETTLE_SECONDS
+        )
 
 
 async def leaked(running: Cast) -> list[str]:

@@ -1,86 +1,19 @@
 """The gateway's identity over HTTP, with the auth service as a process and moto in the place of AWS."""
 
 import asyncio
-import contextlib
+import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from http.cookies import Morsel
-from typing import Any
 
-import aiohttp
 import jwt
 import pytest
 
-from services.common.service import site
 from services.contracts.claims import AUDIENCE, ISSUER
 from services.dev.nats_server import NatsServer
-from services.dev.processes import free_port
-from services.gateway.app import create_app
 from services.gateway.cookies import NAME, SECURE_NAME
-from services.gateway.door import DOOR
-from services.gateway.settings import Settings
 from tests.auth_process import Aws, auth_command, auth_process
-
-Answer = tuple[int, dict[str, str], str]
-
-
-class Browser:
-    """A client that keeps no cookies by itself and follows no redirects."""
-
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
-        self.url = url
-        self._session = session
-
-    async def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        bearer: str | None = None,
-        cookie: str | None = None,
-        name: str = NAME,
-        origin: str | None = None,
-        **options: object,
-    ) -> Answer:
-        """Status, headers and body of one request."""
-        headers = dict(options.pop("headers", {}))  # type: ignore[call-overload]
-        if bearer is not None:
-            headers["Authorization"] = f"Bearer {bearer}"
-        if cookie is not None:
-            headers["Cookie"] = f"{name}={cookie}"
-        if origin is not None:
-            headers["Origin"] = origin
-        async with self._session.request(
-            method,
-            self.url + path,
-            headers=headers,
-            allow_redirects=False,
-            **options,  # type: ignore[arg-type]
-        ) as answer:
-            self.cookies: dict[str, Morsel[str]] = dict(answer.cookies)
-            return answer.status, dict(answer.headers), await answer.text()
-
-    async def json(self, method: str, path: str, status: int = 200, **options: object) -> Any:
-        """The JSON body of an answer with this status."""
-        got, _headers, body = await self.ask(method, path, **options)  # type: ignore[arg-type]
-        assert got == status, body
-        return json.loads(body)
-
-    def stream(self, path: str, bearer: str) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """An open response."""
-        return self._session.get(self.url + path, headers={"Authorization": f"Bearer {bearer}"})
-
-    async def until(self, status: int, method: str, path: str, bearer: str, *, seconds: float) -> None:
-        """Ask again and again until the answer has this status."""
-        async with asyncio.timeout(seconds):
-            while (await self.ask(method, path, bearer=bearer))[0] != status:  # noqa: ASYNC110  # no event here
-                await asyncio.sleep(0.02)
-
-    async def log_in(self) -> Any:
-        """The tokens of a new session."""
-        return await self.json("POST", "/login", json={"username": "ann", "password": "s3cret"})
-
+from tests.browser import Browser, browsing
 
 StartGateway = Callable[..., AbstractAsyncContextManager[Browser]]
 
@@ -94,25 +27,9 @@ async def aws(secrets_url: str) -> Aws:
 
 
 @pytest.fixture
-async def start_gateway(broker: NatsServer) -> StartGateway:
+def start_gateway(broker: NatsServer) -> StartGateway:
     """Starts gateways; auth is started by the test."""
-
-    @contextlib.asynccontextmanager
-    async def start(**settings: object) -> AsyncIterator[Browser]:
-        port = free_port()
-        app = create_app(Settings(nats_url=broker.url, **settings))  # type: ignore[arg-type]
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(site(app, "127.0.0.1", port, shutdown_seconds=1))
-            following = asyncio.create_task(app[DOOR].revocations.follow(asyncio.Event()))
-            stack.callback(following.cancel)
-            session = await stack.enter_async_context(
-                aiohttp.ClientSession(
-                    cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=30)
-                )
-            )
-            yield Browser(f"http://127.0.0.1:{port}", session)
-
-    return start
+    return functools.partial(browsing, broker.url)
 
 
 @pytest.fixture

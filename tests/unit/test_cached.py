@@ -14,10 +14,13 @@ class Source:
     def __init__(self) -> None:
         self.asked = 0
         self.error: ServiceError | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def fetch(self) -> int:
         self.asked += 1
         await asyncio.sleep(0)
+        await self.answers.wait()
         if self.error is not None:
             raise self.error
         return self.asked
@@ -79,3 +82,33 @@ async def test_without_any_value_the_failure_is_raised() -> None:
     for _ in range(3):
         with pytest.raises(Transient, match="away"):
             await value.get()
+
+
+async def test_who_has_an_old_value_does_not_wait_for_a_fetch_that_hangs() -> None:
+    source = Source()
+    value = cached(source, keep=-1.0)
+    await value.get()
+    source.answers.clear()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        first = group.create_task(value.get())
+        while source.asked < 2:  # noqa: ASYNC110  # it comes with the next turns of the loop
+            await asyncio.sleep(0)
+        assert await value.get() == 1
+        newest = group.create_task(value.get(newest=True))
+        source.answers.set()
+    assert (first.result(), newest.result()) == (2, 3)
+
+
+async def test_while_it_fails_an_old_value_causes_few_tries() -> None:
+    source = Source()
+    value = cached(source, keep=0.05)
+    await value.get()
+    source.error = Transient("away")
+    async with asyncio.timeout(10):
+        while value.error is None:
+            await value.get()
+            await asyncio.sleep(0.01)
+
+    asked, tries = source.asked, 50
+    assert [await value.get() for _ in range(tries)] == [1] * tries
+    assert source.asked < asked + tries / 2  # 0.05 s pass now and then

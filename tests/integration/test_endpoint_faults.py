@@ -1,0 +1,60 @@
+"""A slow and lying endpoint: every word is there in the end, and a call that fails costs one more call."""
+
+from prometheus_client import REGISTRY
+
+from services.contracts.messages import ChunkCut, ChunkFailed, ChunkTranscribed, JobEvent, JobState
+from tests.chaos.endpoint_faults import ALL, NO_TEXT, Plan, hanging, saying
+from tests.pipeline import Pipeline, StartPipeline
+
+HANG_SECONDS = 90.0
+READ_SECONDS = 3.0
+MODEL_FAILURES = len(ALL)
+"""More than there can be on one chunk, so that none becomes a gap."""
+
+
+def told(events: list[JobEvent]) -> list[tuple[int, int, int, str]]:
+    """What a job says, without what a clock had to do with."""
+    texts = [event for event in events if isinstance(event, ChunkTranscribed)]
+    return sorted((one.chunk, one.start, one.end, one.text) for one in texts)
+
+
+async def _done(pipeline: Pipeline, key: str, talk: bytes) -> list[JobEvent]:
+    job = await pipeline.start_job(key)
+    await pipeline.upload(job, talk)
+    assert (await pipeline.until_final(job)).state is JobState.COMPLETED
+    return await pipeline.events(job)
+
+
+def _failed_calls() -> float:
+    """Calls of the endpoint that its metric counts as failed."""
+    [calls] = [metric for metric in REGISTRY.collect() if metric.name == "whisper_endpoint_calls"]
+    counts = [one for one in calls.samples if one.name.endswith("_total") and one.labels["outcome"] != "ok"]
+    return sum(one.value for one in counts)
+
+
+async def test_each_kind_of_failure_costs_one_more_call_and_no_word(
+    start_pipeline: StartPipeline, talk: bytes
+) -> None:
+    plan, faults = Plan(), {**ALL, "hang": hanging(HANG_SECONDS)}
+    async with start_pipeline(read_timeout_seconds=READ_SECONDS, model_attempts=MODEL_FAILURES) as pipeline:
+        calm = await _done(pipeline, "calm", talk)
+        calls, counted = pipeline.endpoint.calls, _failed_calls()
+        fault = plan.one_after_the_other(faults)
+        pipeline.endpoint.failing = lambda call: fault(call - calls)
+
+        stormy = await _done(pipeline, "stormy", talk)
+
+        assert told(stormy) == told(calm)
+        assert len(told(calm)) == sum(isinstance(event, ChunkCut) for event in calm)
+        assert set(plan.given) == set(faults)
+        assert pipeline.endpoint.calls - calls == len(told(calm)) + len(faults)
+        assert _failed_calls() - counted == len(faults)
+        assert not any(isinstance(event, ChunkFailed) for event in stormy)
+
+
+async def test_an_empty_text_is_an_answer(pipeline: Pipeline, talk: bytes) -> None:
+    """Whisper hears nothing where a detector took noise for speech; that chunk has its text: none."""
+    pipeline.endpoint.failing = lambda call: saying(NO_TEXT) if call == 0 else None
+    events = await _done(pipeline, "empty", talk)
+    assert [text for *_, text in told(events)].count("") == 1
+    assert len(told(events)) == sum(isinstance(event, ChunkCut) for event in events)
