@@ -74,12 +74,20 @@ class Engine:
 
     def drop(self, key: int) -> None:
         """Forget a request, wherever it is."""
+        self._take_out(key)
         self._new = [each for each in self._new if each != key]
         self._to_hear = deque(each for each in self._to_hear if each[0] != key)
         self._to_write = deque(each for each in self._to_write if each[0] != key)
-        self._batch.drop({key})
         for kept in (self._requests, self._transcriptions, self._rows, self._before, self._told):
             kept.pop(key, None)
+
+    def _take_out(self, key: int) -> None:
+        """Of the batch. The rows left are copied; where there is no memory for that, they start again."""
+        try:
+            self._batch.drop({key})
+        except torch.OutOfMemoryError:
+            log.warning("out_of_memory", rows=len(self._batch.keys), room=self.room)
+            self._start_again()
 
     @torch.inference_mode()
     def step(self) -> list[Event]:
@@ -171,9 +179,7 @@ class Engine:
 
     def _relieve(self, keys: list[int], error: Exception, events: list[Event]) -> None:
         """The device's memory is full: every row starts again, half as many at once."""
-        self._to_write.extendleft((key, self._rows[key]) for key in reversed(self._batch.keys))
-        self._batch.clear()
-        torch.cuda.empty_cache()
+        self._start_again()
         if len(keys) == 1:
             self.drop(keys[0])
             full = OutOfMemory(f"the device has no memory for a single window: {error}")
@@ -182,6 +188,12 @@ class Engine:
         self.room = max(1, len(keys) // 2)
         self._full_at = time.monotonic()
         log.warning("out_of_memory", rows=len(keys), room=self.room)
+
+    def _start_again(self) -> None:
+        """Free what the batch holds; its rows are the next to join."""
+        self._to_write.extendleft((key, self._rows[key]) for key in reversed(self._batch.keys))
+        self._batch.clear()
+        torch.cuda.empty_cache()
 
     def _recover(self) -> None:
         if self.room < ROOM and time.monotonic() - self._full_at > RECOVERY_SECONDS:

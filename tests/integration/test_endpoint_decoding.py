@@ -11,7 +11,7 @@ from transformers import WhisperForConditionalGeneration, WhisperProcessor
 from transformers.modeling_outputs import BaseModelOutput
 
 from endpoint.audio import Samples
-from endpoint.decoder import layout
+from endpoint.decoder import Decoder, Memory, Sound, layout
 from endpoint.decoding import Batch, Decoded, Row
 from endpoint.engine import Engine
 from endpoint.errors import ModelFailed, OutOfMemory
@@ -357,3 +357,38 @@ def test_no_memory_for_times_of_words_is_no_memory(
     else:
         assert isinstance(outcomes[0], Failed)
         assert isinstance(outcomes[0].error, OutOfMemory)
+
+
+class TightMemory(Memory):
+    """Holds its hypotheses and nothing beside them: no copy of some can be made."""
+
+    def select(self, parents: torch.Tensor) -> None:
+        if 0 < len(parents) < self.hypotheses:
+            raise torch.OutOfMemoryError("no room")
+        super().select(parents)
+
+
+class TightDecoder(Decoder):
+    def read(self, tokens: torch.Tensor, sound: Sound) -> tuple[torch.Tensor, Memory]:
+        states, memory = super().read(tokens, sound)
+        return states, TightMemory(memory.keys, memory.values)
+
+
+class Tight(WhisperModel):
+    def __init__(self) -> None:
+        super().__init__(str(MODEL), device="cpu", threads=1, local_only=True)
+        self.decoder = TightDecoder(self._whisper)
+
+
+def test_a_client_that_leaves_a_full_device_harms_no_other(clips: list[Samples], model: WhisperModel) -> None:
+    engine, events = Engine(Tight(), "duo", bundled=True), list[Event]()
+    for key in range(2):
+        engine.add(key, clips[key], InferenceOptions())
+    for _ in range(5):
+        events += engine.step()
+    engine.drop(0)
+    while engine.rows:
+        events += engine.step()
+    [finished] = [event for event in events if isinstance(event, Finished)]
+    [alone] = transcribed(model, [(clips[1], InferenceOptions())])
+    assert (finished.key, finished.result.text) == (1, alone.text)
