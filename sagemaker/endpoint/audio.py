@@ -65,7 +65,7 @@ def _opened(body: bytes, formats: tuple[str, ...], field: str) -> soundfile.Soun
     try:
         file = soundfile.SoundFile(io.BytesIO(body))
     except soundfile.LibsndfileError as error:
-        raise BadInput(f"the audio cannot be read ({error}): send FLAC or WAV", field) from error
+        raise BadInput(f"the audio cannot be read ({_said(error)}): send FLAC or WAV", field) from error
     if file.format not in formats:
         raise BadInput(f"the audio is {file.format}: send {', '.join(formats)}", field)
     if file.frames == UNKNOWN_FRAMES:
@@ -85,5 +85,12 @@ def _read(file: soundfile.SoundFile, field: str) -> npt.NDArray[np.float32]:
             frames=int(MAX_AUDIO_SECONDS * file.samplerate) + 1, dtype="float32", always_2d=True
         )
     except soundfile.LibsndfileError as error:
-        raise BadInput(f"the audio breaks off or is damaged ({error}): send it whole", field) from error
+        raise BadInput(
+            f"the audio breaks off or is damaged ({_said(error)}): send it whole", field
+        ) from error
     return samples
+
+
+def _said(error: soundfile.LibsndfileError) -> str:
+    """What libsndfile said, without the Python object that soundfile puts before it."""
+    return str(error.error_string).rstrip(".")

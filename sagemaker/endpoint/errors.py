@@ -2,7 +2,7 @@
 
 * Refused
   + BadInput        400  the request is at fault; `field` names where
-  + UnknownType     415  neither multipart/form-data nor audio/*
+  + UnknownType     415  a content type, or an encoding of the body, that is not read here
   + TooLarge        413
   + Busy            429  the queue is full
   + Loading         503  the model is not loaded yet
@@ -33,7 +33,7 @@ class BadInput(Refused):
 
 
 class UnknownType(Refused):
-    """The content type is none we read."""
+    """The content type or encoding is none we read."""
 
     status = 415
     code = "unknown_content_type"

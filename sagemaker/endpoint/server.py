@@ -54,6 +54,7 @@ async def serve(settings: EndpointSettings, loaded: Callable[[EndpointSettings],
         create_app(settings, scheduler),
         access_log=None,
         handler_cancellation=True,  # a client that leaves gives its place away
+        auto_decompress=False,
         shutdown_timeout=LAST_ANSWERS_SECONDS,
     )
     try:

@@ -31,7 +31,9 @@ async def serving(engine: PaperEngine | None, **settings: float) -> AsyncIterato
     if engine:
         await scheduler.load(lambda: engine)
     with blockbuster_ctx("endpoint"):
-        async with TestClient(TestServer(create_app(given, scheduler), handler_cancellation=True)) as client:
+        async with TestClient(
+            TestServer(create_app(given, scheduler), handler_cancellation=True, auto_decompress=False)
+        ) as client:
             yield client
     if engine:
         engine.go.set()
@@ -286,6 +288,7 @@ async def test_unusable_audio_is_named(audio: bytes, named: str) -> None:
         error = (await refused.json())["error"]
     assert (refused.status, error["code"], error["field"]) == (400, "bad_input", "audio")
     assert named in error["message"]
+    assert "object at 0x" not in error["message"]
 
 
 @pytest.mark.parametrize(
@@ -316,6 +319,51 @@ async def test_other_content_types_are_refused() -> None:
         refused = await client.post("/invocations", data=b"x", headers={"Content-Type": "text/csv"})
         assert refused.status == 415
         assert (await refused.json())["error"]["code"] == "unknown_content_type"
+
+
+async def test_a_packed_body_is_refused_unopened() -> None:
+    headers = {"Content-Type": "audio/flac", "Content-Encoding": "gzip"}
+    async with serving(PaperEngine()) as client:
+        refused = await client.post("/invocations", data=b"not even packed", headers=headers)
+        assert refused.status == 415
+        assert "Content-Encoding 'gzip'" in (await refused.json())["error"]["message"]
+
+
+async def test_a_malformed_form_is_refused_in_one_line() -> None:
+    body = b"--x\r\nno header\r\n\r\n1\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with serving(PaperEngine()) as client:
+        refused = await client.post("/invocations", data=body, headers=headers)
+        message = (await refused.json())["error"]["message"]
+    assert (refused.status, message.count("\n"), "message:" in message) == (400, 0, False)
+
+
+async def test_the_form_of_openais_own_client_is_read() -> None:
+    """As openai 3.57 sends it: fields without a content type, lists under names with brackets."""
+    fields = (
+        ("model", "whisper-1"),
+        ("language", "en"),
+        ("prompt", "Hello."),
+        ("response_format", "verbose_json"),
+        ("temperature", "0"),
+        ("timestamp_granularities[]", "word"),
+        ("timestamp_granularities[]", "segment"),
+        ("chunking_strategy[type]", "server_vad"),
+    )
+    head = "--x\r\nContent-Disposition: form-data; name="
+    body = "".join(f'{head}"{name}"\r\n\r\n{value}\r\n' for name, value in fields).encode()
+    body += f'{head}"file"; filename="a.flac"\r\nContent-Type: audio/flac\r\n\r\n'.encode()
+    body += sound(1) + b"\r\n--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    async with serving(PaperEngine()) as client:
+        answer = await client.post("/invocations", data=body, headers=headers)
+        told = await answer.json()
+    assert (answer.status, told["task"], told["language"], told["duration"]) == (
+        200,
+        "transcribe",
+        "english",
+        1,
+    )
 
 
 async def test_a_form_without_audio_is_refused() -> None:

@@ -229,6 +229,7 @@ def test_openai_verbose_json_has_segments_words_and_the_language_by_name() -> No
         (lambda: openai_form(prompt="<|en|>"), "prompt"),
         (lambda: openai_form(hotwords="..."), "hotwords"),
         (lambda: openai_form(stream="true"), "stream"),
+        (lambda: openai_form(diarize="True"), "diarize"),
         (lambda: openai_form(**{"timestamp_granularities[]": "hour"}), "timestamp_granularities[]"),
         (lambda: openai.of_form({"file": [tone()], "prompt": [b"\xff"]}), "prompt"),
         (lambda: openai.of_form({"file": [b""]}), "file"),

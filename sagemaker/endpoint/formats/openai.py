@@ -26,6 +26,11 @@ from services.contracts.languages import name_of
 FILE_PART = "file"
 HOTWORD_FIELDS = ("hotwords", "keywords", "keywords[]")
 GRANULARITIES = ("timestamp_granularities[]", "timestamp_granularities")
+NOT_HAD = {
+    "stream": "ask for Accept application/jsonlines instead",
+    "diarize": "nobody tells speakers apart, leave it out",
+}
+"""Fields whose answer would have another shape: to ignore them would not go unnoticed for long."""
 SEPARATORS = re.compile(r"[,，、\n\r]")
 
 
@@ -41,8 +46,9 @@ class ResponseFormat(StrEnum):
 
 def of_form(form: Form, *, translates: bool = False) -> Invocation:
     """Part `file` and OpenAI's fields; `translates` for the route of translations. Raises `BadInput`."""
-    if _text(form, "stream").lower() in ("true", "1"):
-        raise BadInput("stream is not had here: ask for Accept application/jsonlines instead", "stream")
+    for field, remedy in NOT_HAD.items():
+        if _text(form, field).lower() in ("true", "1"):
+            raise BadInput(f"{field} is not had here: {remedy}", field)
     samples = converted(form[FILE_PART][0], FILE_PART)
     task = Task.TRANSLATE if translates else Task.TRANSCRIBE
     answer = partial(ANSWERS[_response_format(form)], samples, task)
