@@ -1,5 +1,8 @@
 """`python -m services.gateway`: the page and the API on one port, probes and metrics on another."""
 
+import structlog
+
+from services.common.open_files import allow_all
 from services.common.service import Lifecycle, load_or_exit, run, site
 from services.gateway.app import create_app
 from services.gateway.buses import BUS
@@ -11,12 +14,18 @@ from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS
 from services.gateway.wakeups import WAKEUPS
 
+log = structlog.get_logger()
+
+OTHER_FILES = 200
+"""Short requests, and what a process has open anyway."""
+
 
 def main() -> None:
     """Serve until a signal; running uploads and streams then get the drain time."""
     settings = load_or_exit(Settings)
 
     async def serve(lifecycle: Lifecycle) -> None:
+        _check_open_files(settings)
         app = create_app(settings)
 
         async def uploads_ended() -> None:
@@ -34,6 +43,13 @@ def main() -> None:
             await lifecycle.work(janitor.run, app[DOOR].revocations.follow, app[STREAMS].tend)
 
     run("gateway", settings, serve)
+
+
+def _check_open_files(settings: Settings) -> None:
+    """Say so early where connections would be turned away without an answer."""
+    limit, needed = allow_all(), settings.max_streams + settings.max_uploads + OTHER_FILES
+    if limit < needed:
+        log.warning("open_files_limit_too_low", limit=limit, needed=needed)
 
 
 if __name__ == "__main__":
