@@ -26,7 +26,8 @@ class JobIndex:
         """Up to which the records are known."""
         self.building = asyncio.Lock()
         self.ledger = Ledger()
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, tuple[Entry, int]] = {}
+        """With the sequence of each record's newest version."""
         self._sorted: list[Entry] = []
 
     def __len__(self) -> int:
@@ -38,22 +39,23 @@ class JobIndex:
             return
         record = msgspec.json.decode(stored.data, type=JobRecord)
         self.ledger.put(record, stored.stored_at)
-        entry = None if record.deleted else Entry(record.created_at, record.id, record.session)
-        known = self._entries.get(record.id)
-        if entry == known:
-            return
-        if known is not None:
+        if record.id in self._entries:
+            known, _ = self._entries.pop(record.id)
             del self._sorted[bisect_left(self._sorted, known)]
-            del self._entries[record.id]
-        if entry is not None:
+        if not record.deleted:
+            entry = Entry(record.created_at, record.id, record.session)
+            self._entries[record.id] = entry, stored.sequence
             insort(self._sorted, entry)
-            self._entries[record.id] = entry
 
     def page(self, limit: int, before: Entry | None) -> tuple[list[Entry], bool]:
         """Up to `limit` entries, newest first, and whether there are more."""
         end = len(self._sorted) if before is None else bisect_left(self._sorted, before)
         begin = max(0, end - limit)
         return self._sorted[begin:end][::-1], begin > 0
+
+    def sequence_of(self, entry: Entry) -> int:
+        """Of the newest version of the job's record."""
+        return self._entries[entry.id][1]
 
     def newest_of(self, session: str) -> Entry | None:
         """The newest job that this session uploaded."""

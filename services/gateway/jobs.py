@@ -20,6 +20,7 @@ from services.contracts.topology import CHUNKERS, Stream
 from services.gateway.errors import InvalidRequest, NotFound
 from services.gateway.job_index import Entry, JobIndex
 from services.gateway.ledger import Ledger
+from services.gateway.recent_records import RecentRecords
 
 ENTRIES_INDEXED = 200_000
 """Jobs whose place in their owner's list stays in memory; one takes some 700 bytes."""
@@ -31,6 +32,7 @@ class Jobs:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._records = Documents(bus, Stream.JOB, JobRecord)
+        self._recent = RecentRecords()
         self._indexes: OrderedDict[str, JobIndex] = OrderedDict()
 
     async def get(self, owner: str, job: str) -> JobRecord | None:
@@ -99,10 +101,20 @@ class Jobs:
     async def page(self, owner: str, limit: int, after: str | None) -> tuple[list[JobRecord], str | None]:
         """Up to `limit` jobs, newest first, after the cursor; and the cursor of the next page."""
         before = _decoded(after) if after else None
-        entries, more = (await self._index(owner)).page(limit, before)
-        found = await asyncio.gather(*(self.get(owner, entry.id) for entry in entries))
+        index = await self._index(owner)
+        entries, more = index.page(limit, before)
+        listed = (self._listed(owner, entry.id, index.sequence_of(entry)) for entry in entries)
+        found = await asyncio.gather(*listed)
         next_page = _encoded(entries[-1]) if more else None
         return [record for record in found if record and not record.deleted], next_page
+
+    async def _listed(self, owner: str, job: str, sequence: int) -> JobRecord | None:
+        """The record as it is in the list, from memory if its newest version is there."""
+        subject = topology.job_record(owner, job)
+        stored = self._recent.get(subject, sequence)
+        if stored is None and (stored := await self._bus.last(Stream.JOB, subject)) is not None:
+            self._recent.put(stored)
+        return msgspec.json.decode(stored.data, type=JobRecord) if stored and stored.data else None
 
     async def ledger(self, owner: str) -> Ledger:
         """What the owner has, as of now."""
