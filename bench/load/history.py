@@ -7,6 +7,7 @@ of those is told, too.
 import argparse
 import asyncio
 import contextlib
+import os
 import random
 import tempfile
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from bench.load.percentiles import percentile
+from bench.load.processes import processor_seconds
 from bench.report import Figure, at_most, publish
 from services.common.bus import Bus, connect
 from services.common.logs import configure
@@ -53,6 +55,11 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """The first page that a gateway was ever asked for."""
     beside: list[float]
     """Other requests while the cold one was on its way."""
+    cpu_of_newest: float
+    """Processor seconds of the gateway for all of the newest pages."""
+    cpu_of_anywhere: float
+    load: float
+    """Of the machine in the last minute."""
 
 
 def main() -> None:
@@ -80,10 +87,21 @@ def figures(found: Found) -> list[Figure]:
         return round(seconds * 1000, 1)
 
     return [
+        Figure(name="load of the machine meanwhile (other work included)", value=round(found.load, 1)),
         Figure(name="newest page, p50", value=ms(percentile(found.newest, 50)), unit="ms"),
+        Figure(
+            name="newest page, the gateway's processor time",
+            value=ms(found.cpu_of_newest / len(found.newest)),
+            unit="ms",
+        ),
         at_most("newest page, p99", ms(percentile(found.newest, 99)), limit, "ms"),
         at_most("newest page after a job changed, p99", ms(percentile(found.changed, 99)), limit, "ms"),
         at_most("pages all along the list, p99", ms(percentile(found.anywhere, 99)), limit, "ms"),
+        Figure(
+            name="pages all along the list, the gateway's processor time",
+            value=ms(found.cpu_of_anywhere / len(found.anywhere)),
+            unit="ms",
+        ),
         at_most(
             f"first page after a restart, the longest of {RESTARTS}",
             ms(max(found.cold)),
@@ -118,12 +136,22 @@ async def _measured(folder: Path, jobs: int) -> Found:
             cold.append(took)
             beside += others
         async with logged_in(stack.url, USER, "bench") as api:
+            pid = stack.supervisor.pid("gateway")
+            await _page(api)
+            at_first = processor_seconds(pid)
+            newest = [await _page(api) for _ in range(CALLS)]
+            after_newest = processor_seconds(pid)
+            changed = [await _after_change(api, bus, random.choice(mine)) for _ in range(CALLS)]
+            before_anywhere = processor_seconds(pid)
             return Found(
-                newest=[await _page(api) for _ in range(CALLS)],
-                changed=[await _after_change(api, bus, random.choice(mine)) for _ in range(CALLS)],
+                newest=newest,
+                changed=changed,
                 anywhere=await _all_along(api, jobs),
                 cold=cold,
                 beside=beside,
+                cpu_of_newest=after_newest - at_first,
+                cpu_of_anywhere=processor_seconds(pid) - before_anywhere,
+                load=os.getloadavg()[0],
             )
 
 

@@ -19,11 +19,10 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-import psutil
 
 from bench.load.crowd import Readers, reading
-from bench.load.memory import settled
 from bench.load.percentiles import percentile
+from bench.load.processes import processor_seconds, settled
 from bench.load.reader_process import Seen
 from bench.load.traffic import Job, run, running_job, store
 from bench.report import Figure, Table, at_most, publish
@@ -103,7 +102,8 @@ async def _measured(counts: Sequence[int], *, alone: bool) -> tuple[list[Figure]
             _, recovery = await _gateway(stack, bus, CLUSTER_READERS, faults)
             limit = CLUSTER_RECOVERY_SECONDS
             figures += [_recovery(CLUSTER_READERS, name, took, limit) for name, took in recovery]
-    return figures, rows
+    load = round(os.getloadavg()[0], 1)
+    return [*figures, Figure(name="load of the machine at the end (other work included)", value=load)], rows
 
 
 HEADS = ("server", "readers", "p50 ms", "p99 ms", "CPU us an event", "KB a reader")
@@ -203,11 +203,10 @@ async def _bare(stack: Stack, bus: Bus, count: int) -> Delivery:
 
 async def _cpu_of(pid: int, work: Callable[[], Awaitable[None]]) -> float:
     """Processor seconds of a process while something goes on, and the seconds of calm after it."""
-    before = psutil.Process(pid).cpu_times()
+    before = processor_seconds(pid)
     await work()
     await asyncio.sleep(CALM_SECONDS)
-    after = psutil.Process(pid).cpu_times()
-    return float(after.user + after.system - before.user - before.system)
+    return processor_seconds(pid) - before
 
 
 Stored = dict[str, dict[int, float]]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.load.memory import Memory, settled
+from bench.load.processes import Memory, settled
 from bench.report import Figure, Table, at_most, publish
 from services.common.logs import configure
 from services.dev.local import Stack, StackOptions, local_stack

@@ -38,14 +38,16 @@ class Janitor:
         self._remembered = Remembered(bus, settings)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make rounds until the process stops."""
+        """Make rounds until the process stops; at its start others have more urgent questions."""
         pause = min(self._settings.janitor_seconds, max(1.0, self._settings.audio_retention_seconds))
-        while not stop.is_set():
+        while True:
+            await woken_within(stop, pause)
+            if stop.is_set():
+                return
             try:
                 await self.round()
             except ServiceError as error:
                 log.info("janitor_deferred", error=str(error))
-            await woken_within(stop, pause)
 
     async def round(self) -> None:
         """Look at every job once that something may be due of."""

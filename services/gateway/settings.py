@@ -20,7 +20,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     max_uploads: int = 200
     """Uploads at the same time in one process; further ones get 429. Each takes up to 4 MB of memory."""
     max_streams: int = 2000
-    """Open event streams in one process; further ones get 503."""
+    """Open event streams in one process, each of some 20 KB of memory; further ones get 503."""
     stall_seconds: float = 60.0
     """An upload slower than 1 KB/s for this long is cut off."""
     user_max_jobs: int = 1000

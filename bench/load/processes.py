@@ -1,4 +1,4 @@
-"""Memory of running processes."""
+"""Memory and processor time of running processes."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,6 +23,12 @@ def memory(pid: int) -> Memory:
     """Of one process, now."""
     found = psutil.Process(pid).memory_full_info()
     return Memory(rss=found.rss, uss=found.uss)
+
+
+def processor_seconds(pid: int) -> float:
+    """What a process has used since its start."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 async def settled(pids: Mapping[str, int]) -> dict[str, Memory]:
