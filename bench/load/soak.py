@@ -44,6 +44,9 @@ ENDPOINT_CAPACITY = 8
 GROWTH = 1.10
 QUIET_SECONDS = 130.0
 """More than a round of the janitor, and than the two minutes after which an idle Go collects its garbage."""
+SHORTLY_QUIET_SECONDS = 10.0
+"""At the marks between the first and the last, which are for information."""
+CHUNKERS = 2
 SETTINGS = {
     "LOG_LEVEL": "warning",
     "JANITOR_SECONDS": "5",
@@ -126,7 +129,7 @@ async def _measured(
             await _hour(users, [files[minutes] for minutes in lengths], random.Random(hour))
             jobs += len(lengths)
             if hour in MARKS or hour == hours:
-                await asyncio.sleep(QUIET_SECONDS)
+                await asyncio.sleep(QUIET_SECONDS if hour in (MARKS[0], hours) else SHORTLY_QUIET_SECONDS)
                 found[hour] = await settled(_pids(stack))
             print(f"{time.strftime('%H:%M:%S')} {hour} h of audio, {jobs} jobs", flush=True)
             if hour in found:
@@ -178,6 +181,7 @@ async def _system(folder: Path) -> AsyncIterator[Stack]:
         username=username,
         password=password,
         more_users=dict(more_users),
+        replicas={"chunker": CHUNKERS},
         environ=SETTINGS,
         runtime_url=f"http://127.0.0.1:{port}",
     )

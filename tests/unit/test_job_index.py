@@ -19,7 +19,12 @@ def record(job: str, created_at: float, session: str = "s", *, deleted: bool = F
         lane=Lane.SHORT,
         deleted=deleted,
     )
-    return Stored(subject=job, sequence=1, data=msgspec.json.encode(made), headers={})
+    return Stored(
+        subject=job,
+        sequence=1,
+        data=msgspec.json.encode(made),
+        headers={"Nats-Time-Stamp": "2026-01-31T09:00:00Z"},
+    )
 
 
 def indexed(*records: Stored) -> JobIndex:
