@@ -8,9 +8,7 @@ Memory is taken between two hours of audio, when nothing runs.
 import argparse
 import asyncio
 import contextlib
-import os
 import random
-import sys
 import tempfile
 import time
 import uuid
@@ -24,7 +22,7 @@ from bench.report import Figure, Table, at_most, publish
 from services.common.logs import configure
 from services.dev.local import Stack, StackOptions, local_stack
 from services.dev.processes import free_port
-from services.dev.supervisor import Program
+from tests.chaos.cast import stand_in_program
 from tests.chaos.clients import Client, Reader, Submission, Submitter
 from tests.chaos.corpus import Recording
 from tests.speech import recording
@@ -186,14 +184,7 @@ async def _system(folder: Path) -> AsyncIterator[Stack]:
         runtime_url=f"http://127.0.0.1:{port}",
     )
     async with local_stack(options, lambda _sentence: None) as stack:
-        numbers = (str(port), str(ENDPOINT_SECONDS), str(ENDPOINT_CAPACITY))
-        await stack.supervisor.start(
-            Program(
-                name="endpoint",
-                arguments=(sys.executable, "-m", "tests.chaos.endpoint", *numbers),
-                environ=dict(os.environ),
-            )
-        )
+        await stack.supervisor.start(stand_in_program(port, ENDPOINT_SECONDS, ENDPOINT_CAPACITY))
         yield stack
 
 
