@@ -17,8 +17,8 @@ from services.chunker.settings import Settings
 from services.chunker.upload import Upload
 from services.chunker.window import Window
 from services.common.bus import Bus
-from services.common.errors import StorageFull
 from services.common.queues import enqueue
+from services.common.room import when_room
 from services.contracts import topology
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import (
@@ -35,7 +35,6 @@ from services.contracts.topology import TRANSCRIBER
 
 log = structlog.get_logger()
 
-FULL_RETRY_SECONDS = 2.0
 NOTHING = Recording(samples=0, skipped=(), problem=None)
 
 FIRST_CHUNK_SECONDS = Histogram(
@@ -94,7 +93,8 @@ class Job:
     async def _work(self, upload: Upload) -> JobEnded:
         whole = self._outcomes.whole
         event = await (self._transcribed(upload) if whole is None else self._filled(upload, whole))
-        await self._bus.create(topology.end(self._outcomes.run, event.attempt), msgspec.json.encode(event))
+        subject = topology.end(self._outcomes.run, event.attempt)
+        await when_room(lambda: self._bus.create(subject, msgspec.json.encode(event)))
         await self._outcomes.load()  # another process may have stored the end first: that one counts
         return self._outcomes.end or event
 
@@ -167,7 +167,8 @@ class Job:
             skipped=chunk.skipped,
             source_bytes=chunk.source_bytes,
         )
-        if await self._bus.create(topology.cut(self._outcomes.run, chunk.number), msgspec.json.encode(cut)):
+        subject = topology.cut(self._outcomes.run, chunk.number)
+        if await when_room(lambda: self._bus.create(subject, msgspec.json.encode(cut))):
             SKIPPED_SECONDS.inc(sum(gap.end - gap.start for gap in chunk.skipped) / SAMPLE_RATE)
 
     async def _send(self, chunk: ReadyChunk) -> None:
@@ -191,14 +192,7 @@ class Job:
         )
         subject = topology.chunk(self._record.lane, self._command.owner, self._outcomes.run, chunk.number)
         headers = {HEADER: msgspec.json.encode(command).decode()}
-        while True:
-            try:
-                await enqueue(self._bus, TRANSCRIBER.queue, subject, chunk.flac, headers)
-            except StorageFull as error:
-                log.info("chunk_queue_full", error=str(error))
-                await asyncio.sleep(FULL_RETRY_SECONDS)
-            else:
-                return
+        await when_room(lambda: enqueue(self._bus, TRANSCRIBER.queue, subject, chunk.flac, headers))
 
     def _forget_settled(self) -> None:
         for number in self._outcomes.settled & self._waiting.keys():

@@ -145,11 +145,10 @@ class Bus:
         """Erase the messages of the matching subjects."""
         await self._retried(lambda: self.jetstream.purge_stream(stream, subject=subjects))
 
-    async def fill(self, stream: str) -> float:
-        """How much of a stream's disk budget is used, 0 to 1."""
+    async def usage(self, stream: str) -> tuple[int, int]:
+        """The bytes that a stream holds, and its disk budget; 0 where it has none."""
         info = await self._retried(lambda: self.jetstream.stream_info(stream))
-        budget = info.config.max_bytes or -1
-        return info.state.bytes / budget if budget > 0 else 0.0
+        return info.state.bytes, max(0, info.config.max_bytes or 0)
 
     async def request(self, subject: str, data: bytes, *, timeout_seconds: float) -> bytes:
         """Ask a service and wait for its answer; raises `BrokerUnavailable` when none comes.

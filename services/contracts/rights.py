@@ -60,7 +60,7 @@ def rights() -> dict[Role, Rights]:
                 topology.job_record("*", "*"),
                 topology.hotword_list("*", "*"),
                 *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS),
-                *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.TOKENS),
+                *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB, Stream.TOKENS),
                 *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB),
                 *map(_watch, CHUNKERS.values()),
             ),

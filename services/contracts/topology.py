@@ -74,6 +74,7 @@ def streams(
     up_bytes: int = 50 * GIB,
     chunk_bytes: int = 2 * GIB,
     results_bytes: int = 10 * GIB,
+    records_bytes: int = GIB,
     audio_seconds: float = 7 * DAY_SECONDS,
     text_seconds: float = 7 * DAY_SECONDS,
 ) -> tuple[StreamSpec, ...]:
@@ -111,7 +112,7 @@ def streams(
         StreamSpec(
             name=Stream.JOB,
             subjects=("$KV.JOB.>",),
-            max_bytes=GIB,
+            max_bytes=records_bytes,
             last_per_subject=True,
             wake=("$KV.JOB.>", "live.job.>"),
         ),

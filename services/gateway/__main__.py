@@ -40,7 +40,12 @@ def main() -> None:
             finish=uploads_ended,
         ):
             janitor = Janitor(app[BUS], app[JOBS], settings)
-            await lifecycle.work(janitor.run, app[DOOR].revocations.follow, app[STREAMS].tend)
+            await lifecycle.work(
+                janitor.run,
+                app[DOOR].revocations.follow,
+                app[STREAMS].tend,
+                app[INTAKE].budgets.watch,
+            )
 
     run("gateway", settings, serve)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Iterator
 
@@ -15,7 +14,8 @@ from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
 from services.contracts.topology import Stream
 from services.gateway.beside import beside
-from services.gateway.errors import InvalidRequest, TooManyUploads, Unavailable
+from services.gateway.budgets import Budgets
+from services.gateway.errors import InvalidRequest, TooManyUploads
 from services.gateway.identity import Identity
 from services.gateway.limits import Entrance, limits
 from services.gateway.reception import Deadline, Reception, Stores, too_large
@@ -24,9 +24,6 @@ from services.gateway.submission import MAX_FIELD_BYTES, Meter, Submission
 
 log = structlog.get_logger()
 
-FILL_SECONDS = 5.0
-"""How long an answer about the disk budget is believed."""
-FULL_RETRY_SECONDS = 60.0
 BUSY_RETRY_SECONDS = 10.0
 DRAIN_SHARE = 0.6
 """Of the drain time: uploads that run longer are interrupted in good order."""
@@ -45,8 +42,7 @@ class Intake:
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._fill = 0.0
-        self._fill_until = 0.0
+        self.budgets = Budgets(stores.bus, settings.storage_refuse_share)
 
     async def take(
         self, request: web.Request, identity: Identity, *, only: tuple[str, ...] | None = None
@@ -57,7 +53,7 @@ class Intake:
         """
         key = idempotency_key(request)
         self._check_length(request)
-        await self._check_room()
+        await self.budgets.check()
         now = await self._stores.bus.now(Stream.UP)
         ledger = await self._stores.jobs.ledger(identity.owner)
         with self._entrance.admitted(identity.owner, job_id(identity.user, key), ledger, now), self._slot():
@@ -95,18 +91,6 @@ class Intake:
         room = MAX_FIELD_BYTES if request.content_type.startswith("multipart/") else 0
         if (request.content_length or 0) > self._settings.max_upload_bytes + room:
             raise too_large(self._settings.max_upload_bytes)
-
-    async def _check_room(self) -> None:
-        """Keep the last part of the disk budget for the uploads that already run."""
-        if time.monotonic() > self._fill_until:
-            self._fill = await self._stores.bus.fill(Stream.UP)
-            self._fill_until = time.monotonic() + FILL_SECONDS
-        if self._fill >= self._settings.storage_refuse_share:
-            raise Unavailable(
-                "the disk budget for recordings is nearly used up; delete earlier ones, or try again later",
-                code="storage_full",
-                retry_after=FULL_RETRY_SECONDS,
-            )
 
     @contextlib.contextmanager
     def _slot(self) -> Iterator[None]:

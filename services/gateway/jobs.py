@@ -15,7 +15,7 @@ from services.common.queues import erase_forgotten
 from services.common.scan import scanned
 from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
-from services.contracts.messages import HEADER, EndOfUpload, JobRecord, JobState, UploadState
+from services.contracts.messages import HEADER, EndOfUpload, JobOptions, JobRecord, JobState, UploadState
 from services.contracts.topology import CHUNKERS, Stream
 from services.gateway.errors import InvalidRequest, NotFound
 from services.gateway.job_index import Entry, JobIndex
@@ -172,9 +172,21 @@ JOBS = web.AppKey("jobs", Jobs)
 
 
 def tombstone(record: JobRecord) -> JobRecord:
-    """What stays of a deleted job: nothing that was said in it, and no name."""
+    """What stays of a deleted job: nothing that was said in it, no name and no hotwords.
+
+    It is smaller than the record, so that it finds room in a full stream, where deleting is what helps.
+    """
     state = record.state if record.state.final else JobState.CANCELLED
-    return msgspec.structs.replace(record, deleted=True, state=state, name="", problem=None)
+    return msgspec.structs.replace(
+        record,
+        deleted=True,
+        state=state,
+        name="",
+        problem=None,
+        options=JobOptions(),
+        sha256=None,
+        announced_bytes=None,
+    )
 
 
 async def last_part(bus: Bus, record: JobRecord) -> Stored | None:

@@ -30,7 +30,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     user_audio_hours: float = 500.0
     """Hours of audio that a user may have stored; uploads beyond get 429. 0 is no limit."""
     storage_refuse_share: float = 0.8
-    """New uploads are refused once this share of the audio's disk budget is used."""
+    """New uploads are refused once this share of the disk budget of audio, transcripts or records is used."""
     audio_retention_seconds: float = 7 * DAY_SECONDS
     """Audio is erased this long after its job ended; 0 erases it at once."""
     text_retention_seconds: float = 7 * DAY_SECONDS

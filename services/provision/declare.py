@@ -30,6 +30,7 @@ async def declare(jetstream: JetStreamContext, settings: Settings) -> None:
         up_bytes=settings.up_max_bytes,
         chunk_bytes=settings.chunk_max_bytes,
         results_bytes=settings.results_max_bytes,
+        records_bytes=settings.records_max_bytes,
         audio_seconds=settings.audio_max_age_seconds,
         text_seconds=settings.text_retention_seconds,
     )

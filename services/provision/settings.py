@@ -13,6 +13,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Disk budget of chunks waiting for the endpoint."""
     results_max_bytes: int = 10 * GIB
     """Disk budget of transcripts."""
+    records_max_bytes: int = GIB
+    """Disk budget of job records, about 1 KB each."""
     audio_max_age_seconds: float = 7 * DAY_SECONDS
     """Audio older than this is dropped even when nothing erased it; above the longest backlog."""
     text_retention_seconds: float = 7 * DAY_SECONDS

@@ -11,6 +11,7 @@ from services.common.bus import Bus
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
 from services.common.errors import Permanent, ServiceError, Transient
+from services.common.room import when_room
 from services.contracts import topology
 from services.contracts.dead_letters import dead_letter
 from services.contracts.hotwords import HotwordsReport
@@ -89,7 +90,7 @@ class Transcriber:
             raise self._counted(delivery.subject, error) from error
         notices = self._endpoint.notices(options, result)
         event = _event(command, result, notices, loop.time() - started)
-        await self._publish(command, topology.text(run, command.chunk), event)
+        await when_room(lambda: self._publish(command, topology.text(run, command.chunk), event))
         AUDIO_SECONDS.inc(seconds)
 
     async def _live_record(self, command: TranscribeChunk) -> JobRecord | None:
@@ -103,7 +104,8 @@ class Transcriber:
 
     async def _publish(self, command: TranscribeChunk, subject: str, event: msgspec.Struct) -> None:
         """Store the outcome, then look again: one that came after a deletion must not stay."""
-        await self._bus.create(subject, msgspec.json.encode(event))
+        if await self._live_record(command) is not None:
+            await self._bus.create(subject, msgspec.json.encode(event))
         if await self._live_record(command) is None:
             await self._bus.purge(Stream.RES, subject)
             DROPPED.inc()
