@@ -42,7 +42,11 @@ def _warm(engine: Engine) -> None:
 def _loaded(choice: ModelChoice, settings: EndpointSettings) -> Engine:
     log.info("model_loading", model=choice.name, threads=settings.threads, from_disk=choice.local_only)
     model = WhisperModel(
-        choice.source, device=settings.device, threads=settings.threads, local_only=choice.local_only
+        choice.source,
+        device=settings.device,
+        threads=settings.threads,
+        local_only=choice.local_only,
+        precision=settings.precision,
     )
     return Engine(model, choice.name, bundled=choice.bundled)
 

@@ -24,6 +24,8 @@ ENCODE_SECONDS = Histogram(
     buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
 )
 
+AUTO = "auto"
+
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """A window's encoding and what it says before any text: its language, and whether anyone speaks."""
@@ -38,10 +40,12 @@ class Heard(msgspec.Struct, frozen=True, kw_only=True):
 class WhisperModel:
     """Not thread-safe but for its tokenizer: one thread runs it."""
 
-    def __init__(self, path: str, *, device: str, threads: int, local_only: bool) -> None:
+    def __init__(
+        self, path: str, *, device: str, threads: int, local_only: bool, precision: str = AUTO
+    ) -> None:
         torch.set_num_threads(threads)
         self.device = torch.device(_device(device))
-        kind = torch.float16 if self.device.type == "cuda" else torch.float32
+        kind = _kind(precision, self.device)
         self._processor = WhisperProcessor.from_pretrained(path, local_files_only=local_only)
         self._whisper = WhisperForConditionalGeneration.from_pretrained(
             path, dtype=kind, local_files_only=local_only
@@ -140,4 +144,12 @@ class WhisperModel:
 
 
 def _device(wanted: str) -> str:
-    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == AUTO else wanted
+
+
+def _kind(wanted: str, device: torch.device) -> torch.dtype:
+    """A T4 has no bfloat16, and few CPUs compute in half precision: both only where they are asked for."""
+    if wanted == AUTO:
+        wanted = "float16" if device.type == "cuda" else "float32"
+    kind: torch.dtype = getattr(torch, wanted)
+    return kind

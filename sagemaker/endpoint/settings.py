@@ -1,6 +1,7 @@
 """What the container can be told through its environment."""
 
 import os
+from typing import Literal
 
 import msgspec
 
@@ -33,6 +34,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Threads the model computes with; 0 means one per core, at most four."""
     device: str = "auto"
     """`cpu`, `cuda`, or `auto`: a GPU where there is one."""
+    precision: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """float32, float16, bfloat16, or `auto`: float16 on a GPU, float32 on a CPU."""
     log_level: str = "info"
     """debug, info, warning or error."""
 

@@ -112,6 +112,26 @@ def test_a_step_lowers_the_loss(composer: Composer, script: Script, student: Stu
     assert seen[-1] < seen[0]
 
 
+def test_the_same_seed_makes_the_same_weights(composer: Composer, script: Script) -> None:
+    """Bit for bit, on the same machine: what differs between runs must not get into a step."""
+    torch.set_num_threads(1)
+    runs = []
+    for _ in range(2):
+        torch.manual_seed(7)
+        student = Student(script, 300)
+        optimizers = make_optimizers(student)
+        for step in range(2):
+            chance = random.Random(f"7 {step}")
+            windows = composer.batch(1, 600, 24, 0.25, chance)
+            loss, _ = losses(student, collated(windows, script.special["endoftext"], chance), script, 0.5)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad()
+        runs.append(student.state_dict())
+    assert all(torch.equal(runs[0][name], runs[1][name]) for name in runs[0])
+
+
 def test_the_expanded_model_computes_what_was_trained(
     tmp_path: Path, packed: bytes, script: Script, student: Student
 ) -> None:
