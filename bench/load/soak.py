@@ -44,7 +44,6 @@ QUIET_SECONDS = 130.0
 """More than a round of the janitor, and than the two minutes after which an idle Go collects its garbage."""
 SHORTLY_QUIET_SECONDS = 10.0
 """At the marks between the first and the last, which are for information."""
-CHUNKERS = 2
 SETTINGS = {
     "LOG_LEVEL": "warning",
     "JANITOR_SECONDS": "5",
@@ -65,14 +64,17 @@ def main() -> None:
     hours = parser.parse_args().hours
     configure("bench", "warning")
     files = {minutes: _recorded(minutes, fmt) for minutes, fmt in LENGTHS.items()}
-    started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=WORK, ignore_cleanup_errors=True) as folder:
-        found, jobs = asyncio.run(_measured(Path(folder), files, hours))
+        asyncio.run(_measured(Path(folder), files, hours))
+
+
+def tell(found: dict[int, dict[str, Memory]], jobs: int, seconds: float) -> None:
+    """Publish what is known by now: a run that is ended early has told all but its end."""
     publish(
         "load.soak",
-        f"{hours} hours of audio in {jobs} recordings of 1 to 60 minutes, by {len(USERS)} users, in "
-        f"{(time.monotonic() - started) / 60:.0f} minutes: memory of each process when nothing runs, against "
-        "after the first hour.",
+        f"{max(found)} hours of audio in {jobs} recordings of 1 to 60 minutes, by {len(USERS)} users, in "
+        f"{seconds / 60:.0f} minutes: memory of each process when nothing runs, against that after the first "
+        "hour.",
         figures(found),
         ("aiohttp", "nats-py", "onnxruntime", "psutil"),
         tables=[table(found)],
@@ -116,11 +118,9 @@ def _recorded(minutes: int, fmt: str) -> Path:
     return path
 
 
-async def _measured(
-    folder: Path, files: dict[int, Path], hours: int
-) -> tuple[dict[int, dict[str, Memory]], int]:
+async def _measured(folder: Path, files: dict[int, Path], hours: int) -> None:
     found: dict[int, dict[str, Memory]] = {}
-    jobs = 0
+    jobs, began = 0, time.monotonic()
     async with _system(folder) as stack, _users(stack) as users:
         for hour in range(1, hours + 1):
             lengths = MANY_SHORT if hour % LONG_EVERY else ONE_LONG
@@ -131,8 +131,7 @@ async def _measured(
                 found[hour] = await settled(_pids(stack))
             print(f"{time.strftime('%H:%M:%S')} {hour} h of audio, {jobs} jobs", flush=True)
             if hour in found:
-                print("\n".join(" ".join(row) for row in table(found).rows), flush=True)
-    return found, jobs
+                tell(found, jobs, time.monotonic() - began)
 
 
 async def _hour(users: Sequence[Client], files: Sequence[Path], chance: random.Random) -> None:
@@ -179,7 +178,6 @@ async def _system(folder: Path) -> AsyncIterator[Stack]:
         username=username,
         password=password,
         more_users=dict(more_users),
-        replicas={"chunker": CHUNKERS},
         environ=SETTINGS,
         runtime_url=f"http://127.0.0.1:{port}",
     )
