@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint clean bench chaos
+.PHONY: help setup setup-test run test lint clean bench chaos fuzz
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ chaos: setup-test ## Kill processes at random, seed after seed (SEEDS=1-10), and
 	@$(PYTHON) -m pytest -q -m slow tests/chaos; result=$$?; $(PYTHON) -m tests.chaos.table; exit $$result
 	@$(PYTHON) -m tests.chaos.gaps
 	@$(PYTHON) -m tests.chaos.matrix --seeds "$(or $(SEEDS),1-10)" --model --cluster
+
+fuzz: setup-test ## Send 2,000 damaged and hostile files through the whole system (FILES=...), and write tests/chaos/RESULTS.md
+	@$(PYTHON) -m tests.fuzz --files "$(or $(FILES),2000)" --seed "$(or $(SEED),1)"
 
 clean: ## Remove what set-up and runs have made
 	rm -rf .venv .setup .local .mypy_cache .ruff_cache .pytest_cache bench/work *.egg-info

@@ -60,6 +60,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Settings handed to every process."""
     environ_of: Mapping[str, Mapping[str, str]] = {}
     """Settings handed to one process more, by its name."""
+    under: Mapping[str, tuple[str, ...]] = {}
+    """Command that a service's processes run under, by its name: a tracer, say."""
     runtime_url: str | None = None
     """A SageMaker Runtime to use instead of our container."""
 
@@ -113,7 +115,7 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         for name in ("auth", "chunker", "transcriber"):
             logged_in = {**environ, **_login(seeds, name)}
             replicas = [logged_in] * options.replicas.get(name, 1)
-            metrics |= await _start_service(supervisor, name, replicas, options.environ_of)
+            metrics |= await _start_service(supervisor, name, replicas, options)
         notice = ""
         if container_url is not None:
             announce(f"loading the model {options.model}")
@@ -121,7 +123,7 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
         ports = [options.port, *(free_port() for _ in range(1, options.replicas.get("gateway", 1)))]
         gateway = {**environ, **_login(seeds, "gateway"), "NOTICE": notice}
         gateways = [{**gateway, "PORT": str(port)} for port in ports]
-        metrics |= await _start_service(supervisor, "gateway", gateways, options.environ_of)
+        metrics |= await _start_service(supervisor, "gateway", gateways, options)
         for base in metrics.values():
             await _until_ready(f"{base}/readyz", supervisor, START_SECONDS)
         yield Stack(
@@ -230,7 +232,7 @@ async def _start_service(
     supervisor: Supervisor,
     name: str,
     environs: Sequence[Mapping[str, str]],
-    environ_of: Mapping[str, Mapping[str, str]],
+    options: StackOptions,
 ) -> dict[str, str]:
     """Start a process of a service in each of these environments; their metrics URLs by process name."""
     urls = {}
@@ -240,8 +242,8 @@ async def _start_service(
         await supervisor.start(
             Program(
                 name=label,
-                arguments=(sys.executable, "-m", f"services.{name}"),
-                environ={**environ, **environ_of.get(label, {}), "METRICS_PORT": str(port)},
+                arguments=(*options.under.get(name, ()), sys.executable, "-m", f"services.{name}"),
+                environ={**environ, **options.environ_of.get(label, {}), "METRICS_PORT": str(port)},
             )
         )
         urls[label] = f"http://127.0.0.1:{port}"

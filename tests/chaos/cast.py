@@ -51,6 +51,8 @@ class Casting(msgspec.Struct, frozen=True, kw_only=True):
     environ: Mapping[str, str] = {}
     environ_of: Mapping[str, Mapping[str, str]] = {}
     """Settings of one process, by its name."""
+    under: Mapping[str, tuple[str, ...]] = {}
+    """As in `StackOptions`."""
 
 
 class Cast:
@@ -194,6 +196,7 @@ async def cast(folder: Path, casting: Casting, *, runtime_url: str | None = None
         brokers=casting.brokers,
         environ=environ,
         environ_of=casting.environ_of,
+        under=casting.under,
         model=str(BUNDLED_MODEL),
         runtime_url=None if casting.model else runtime_url or f"http://127.0.0.1:{port}",
     )

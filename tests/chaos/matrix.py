@@ -231,7 +231,7 @@ async def left_over(running: Cast, *outcomes: Outcome) -> list[str]:
         for job, events in jobs.items()
     }
     async with connect(running.stack.operator, "operator", MINIMUM_SERVER) as bus:
-        return await _settled(
+        return await settled(
             lambda: checks.leftovers(bus, chunks, gaps), seconds=JANITOR_SECONDS + SETTLE_SECONDS
         )
 
@@ -246,10 +246,10 @@ async def leaked(running: Cast) -> list[str]:
             *checks.files_left(running.folders),
         ]
 
-    return await _settled(look, seconds=SETTLE_SECONDS)
+    return await settled(look, seconds=SETTLE_SECONDS)
 
 
-async def _settled(look: Callable[[], Awaitable[list[str]]], *, seconds: float) -> list[str]:
+async def settled(look: Callable[[], Awaitable[list[str]]], *, seconds: float) -> list[str]:
     """What `look` still finds after a while; nothing as soon as it finds nothing."""
     until = time.monotonic() + seconds
     while (found := await look()) and time.monotonic() < until:  # no event to await

@@ -5,7 +5,6 @@ import os
 import random
 import resource
 import signal
-import struct
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,6 +24,7 @@ from services.common.errors import StorageFull
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import Problem
 from tests.decoder import limits, limits_with
+from tests.fuzz.bombs import playlists, small_bombs, wav
 from tests.speech import recording
 
 LIMITS = limits()
@@ -284,57 +284,13 @@ async def test_a_decoder_over_its_processor_time_keeps_what_it_gave(
     assert decoding.problem.code == "decoder_stopped"
 
 
-@pytest.mark.parametrize("bomb", ["hertz", "samples", "tracks", "channels"])
+@pytest.mark.parametrize("bomb", ["1 Hz", "50 million samples", "5000 tracks", "1000 channels"])
 async def test_small_files_that_ask_for_much_memory_are_refused(spool: Spool, bomb: str) -> None:
     """Without limits the first takes 801 MB and 14 s, the second 1.2 GB."""
-    files = {
-        "hertz": wav(rate=1, channels=1, data=b"\x80" * 100_000),
-        "samples": m4a(samples=50_000_000, tracks=1),
-        "tracks": m4a(samples=10, tracks=5000),
-        "channels": wav(rate=48_000, channels=1000, data=bytes(2_000_000)),
-    }
     async with asyncio.timeout(20):
-        await refused(files[bomb], spool)
+        await refused(small_bombs()[bomb], spool)
     kilobytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     assert kilobytes < 640 * 1024
-
-
-def wav(*, rate: int, channels: int, data: bytes) -> bytes:
-    fmt = struct.pack("<IHHIIHH", 16, 1, channels, rate, rate * channels, channels, 8)
-    return b"RIFF\xff\xff\xff\xffWAVEfmt " + fmt + b"data" + struct.pack("<I", len(data)) + data
-
-
-def m4a(*, samples: int, tracks: int) -> bytes:
-    """Tracks that each claim `samples` samples, with almost no sound."""
-    zero = bytes(4)
-    source = box(b"dref", zero, struct.pack(">I", 1), box(b"url ", b"\0\0\0\1"))
-    entry = box(b"alaw", bytes(6), b"\0\1", bytes(8), struct.pack(">HHHHI", 1, 16, 0, 0, SAMPLE_RATE << 16))
-    table = box(
-        b"stbl",
-        box(b"stsd", zero, struct.pack(">I", 1), entry),
-        box(b"stts", zero, struct.pack(">III", 1, samples, 1024)),
-        box(b"stsc", zero, struct.pack(">IIII", 1, 1, samples, 1)),
-        box(b"stsz", zero, struct.pack(">II", 1, samples)),
-        box(b"stco", zero, struct.pack(">II", 1, 44)),
-    )
-    media = box(
-        b"mdia",
-        box(b"mdhd", zero, struct.pack(">IIIIHH", 0, 0, SAMPLE_RATE, 0xFFFF_FFFF, 0x55C4, 0)),
-        box(b"hdlr", zero, b"\0\0\0\0soun", bytes(13)),
-        box(b"minf", box(b"smhd", zero, bytes(4)), box(b"dinf", source), table),
-    )
-    heads = (
-        box(b"tkhd", b"\0\0\0\3", struct.pack(">IIIII", 0, 0, n + 1, 0, 48_000), bytes(60))
-        for n in range(tracks)
-    )
-    tracks_box = b"".join(box(b"trak", head, media) for head in heads)
-    movie = box(b"mvhd", zero, struct.pack(">IIII", 0, 0, SAMPLE_RATE, 0xFFFF_FFFF), bytes(80))
-    return box(b"ftyp", b"M4A \0\0\0\0isom") + box(b"moov", movie, tracks_box) + box(b"mdat", bytes(1000))
-
-
-def box(kind: bytes, *content: bytes) -> bytes:
-    body = b"".join(content)
-    return struct.pack(">I4s", 8 + len(body), kind) + body
 
 
 class Canary:
@@ -348,28 +304,7 @@ class Canary:
 
     def playlists(self) -> dict[str, str]:
         """Files that make a careless decoder read `file` or fetch `url`."""
-        dash = (
-            '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
-            'mediaPresentationDuration="PT9S" profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"><Period>'
-            '<AdaptationSet mimeType="audio/mp4"><Representation id="1" bandwidth="1">'
-            "<BaseURL>{}</BaseURL></Representation></AdaptationSet></Period></MPD>"
-        )
-        hls = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{}\n#EXT-X-ENDLIST\n"
-        port = self.url.split(":")[2].split("/")[0]
-        return {
-            "hls_file": hls.format(self.file),
-            "hls_file_url": hls.format(f"file://{self.file}"),
-            "hls_http": hls.format(self.url),
-            "concat_file": f"ffconcat version 1.0\nfile {self.file.name}\n",
-            "concat_http": f"ffconcat version 1.0\nfile {self.url}\n",
-            "dash_file": dash.format(f"file://{self.file}"),
-            "dash_http": dash.format(self.url),
-            "sdp": f"v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            f"m=audio {port} RTP/AVP 0\r\n",
-            "pls": f"[playlist]\nFile1={self.url}\nNumberOfEntries=1\n",
-            "asx": f'<asx version="3.0"><entry><ref href="{self.url}"/></entry></asx>',
-            "rtsp": f"rtsp://127.0.0.1:{port}/canary",
-        }
+        return playlists(self.file, self.url)
 
 
 @pytest.fixture
