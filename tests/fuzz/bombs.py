@@ -24,22 +24,14 @@ def small_bombs() -> dict[str, bytes]:
 
 def large_bombs(folder: Path) -> dict[str, bytes]:
     """Those that take seconds to make: a picture of 200 MB, and silence that packs well."""
-    flac = _made(folder / "silence.flac", "anullsrc=r=8000:cl=mono", "180000", "-c:a", "flac")
-    opus = _made(
-        folder / "silence.opus",
-        "anullsrc=r=48000:cl=mono",
-        "14400",
-        "-c:a",
-        "libopus",
-        "-dtx",
-        "1",
-        "-b:a",
-        "6k",
-    )
+    long_frames = ("-c:a", "flac", "-compression_level", "0", "-frame_size", "16384")
+    flac = _made(folder / "silence.flac", "anullsrc=r=8000:cl=mono:n=16384", "180000", *long_frames)
+    sparse = ("-c:a", "libopus", "-dtx", "1", "-b:a", "6k", "-compression_level", "0")
+    opus = _made(folder / "silence.opus", "anullsrc=r=48000:cl=mono", "7200", *sparse, "-frame_duration", "60")
     mp3 = _made(folder / "tone.mp3", "sine=f=440:r=16000", "3", "-c:a", "libmp3lame")
     return {
         "50 h of silence in FLAC": flac,
-        "4 h of silence in Opus": opus,
+        "2 h of silence in Opus": opus,
         "200 MB cover": _cover(200 * MB) + mp3,
     }
 
