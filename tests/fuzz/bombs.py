@@ -27,7 +27,9 @@ def large_bombs(folder: Path) -> dict[str, bytes]:
     long_frames = ("-c:a", "flac", "-compression_level", "0", "-frame_size", "16384")
     flac = _made(folder / "silence.flac", "anullsrc=r=8000:cl=mono:n=16384", "180000", *long_frames)
     sparse = ("-c:a", "libopus", "-dtx", "1", "-b:a", "6k", "-compression_level", "0")
-    opus = _made(folder / "silence.opus", "anullsrc=r=48000:cl=mono", "7200", *sparse, "-frame_duration", "60")
+    opus = _made(
+        folder / "silence.opus", "anullsrc=r=48000:cl=mono", "7200", *sparse, "-frame_duration", "60"
+    )
     mp3 = _made(folder / "tone.mp3", "sine=f=440:r=16000", "3", "-c:a", "libmp3lame")
     return {
         "50 h of silence in FLAC": flac,
