@@ -42,7 +42,11 @@ class SmallStack(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def small_stack(
-    folder: Path, secrets_url: str, accounts: Mapping[str, object], endpoint: StandIn
+    folder: Path,
+    secrets_url: str,
+    accounts: Mapping[str, object],
+    endpoint: StandIn,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[SmallStack]:
     """Everything, ready; it ends with the context."""
     aws = Aws(secrets_url)
@@ -55,7 +59,7 @@ async def small_stack(
         for service in SERVICES:
             probe = free_port()
             environ = {
-                **auth_environ(nats.url, aws, {}),
+                **auth_environ(nats.url, aws, settings or {}),
                 "NATS_NKEY_SEED": nats.seeds[service],
                 "METRICS_PORT": str(probe),
                 "PORT": str(port),

@@ -225,7 +225,15 @@ class Reception:
 
     async def _erase(self, record: JobRecord, problem: Problem) -> None:
         """Hide the job; the problem on its tombstone lets the same key begin again."""
-        await self._change(record, deleted=True, name="", problem=problem, upload=UploadState.INTERRUPTED)
+
+        def hidden(old: JobRecord) -> JobRecord:
+            if old.deleted or old.run != record.run:
+                return old
+            return msgspec.structs.replace(
+                old, deleted=True, name="", problem=problem, upload=UploadState.INTERRUPTED
+            )
+
+        await self._stores.jobs.change(record, hidden)
         await self._stores.jobs.erase(record)
 
 

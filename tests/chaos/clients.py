@@ -5,6 +5,7 @@ import contextlib
 import random
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +13,7 @@ import aiohttp
 import msgspec
 
 from client.answers import Jobs
-from client.errors import Unavailable
+from client.errors import Refused, Unavailable
 from client.retrying import Backoff
 from client.session import Body, Session
 from tests.api import Event, parsed
@@ -176,6 +177,9 @@ class Reader:
                 await self._read(job)
             except Unavailable as error:
                 self._client.move(error)
+            except Refused as error:
+                if error.status != HTTPStatus.NOT_FOUND:
+                    raise  # an upload that found no room at all is forgotten until it comes again
             if not self._over():
                 await asyncio.sleep(PAUSE_SECONDS)
 

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from services.common.bus import Bus
 from services.contracts.messages import ChunkCut, ChunkTranscribed, JobState
 from services.contracts.topology import GIB, Stream
-from tests.gateways import Gateway, form, upload
+from tests.gateways import Gateway, form, until, upload
 from tests.pipeline import Pipeline
 
 CHUNK_BYTES = 700_000
@@ -102,3 +102,22 @@ async def test_a_job_can_be_deleted_where_no_record_finds_room(gateway: Gateway,
 
     async with gateway.request("DELETE", f"/v1/jobs/{job['id']}") as answer:
         assert answer.status == 204, await answer.text()
+
+
+async def test_an_upload_that_finds_no_room_at_all_leaves_nothing(gateway: Gateway, bus: Bus) -> None:
+    await bus.create("up.other-0.0", b"x" * 1500)
+    await budget(bus, Stream.UP, 2500)
+    headers = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "audio/mpeg"}
+    await gateway.json("POST", "/v1/jobs", 503, data=b"x" * 2000, headers=headers)
+    assert (await gateway.json("GET", "/v1/jobs"))["jobs"] == []
+    assert await bus.subjects(Stream.CTL, ">") == {}
+
+    await budget(bus, Stream.UP, GIB)
+
+    async def taken() -> bool:
+        async with gateway.request("POST", "/v1/jobs", data=b"x" * 2000, headers=headers) as answer:
+            return answer.status == 201
+
+    await until(taken)  # the budget that the gateway knows is a few seconds old
+    [job] = (await gateway.json("GET", "/v1/jobs"))["jobs"]
+    assert job["upload"]["state"] == "stored"
