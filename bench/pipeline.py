@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import math
 import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,14 +18,12 @@ import aiohttp
 from pydub import AudioSegment
 
 from bench.report import Figure, at_most, publish
+from bench.stack import WORK, system
 from services.common.logs import configure
-from services.dev.local import StackOptions, local_stack
-from services.dev.processes import free_port
-from services.dev.stand_in_endpoint import StandIn, stand_in
+from services.dev.stand_in_endpoint import StandIn
 from tests.api import Api, logged_in
 from tests.speech import recording
 
-WORK = Path(__file__).parent / "work"
 CHUNK_SECONDS = 0.5
 CAPACITIES = (1, 4, 16)
 MINUTES = (20, 120, 600)
@@ -153,18 +150,11 @@ async def _paced_upload(api: Api, path: Path, key: str) -> None:
 @contextlib.asynccontextmanager
 async def _system(endpoint: StandIn, environ: dict[str, str]) -> AsyncIterator[Api]:
     """The local stack with the stand-in for its endpoint, and a logged-in user."""
-    async with contextlib.AsyncExitStack() as stack:
-        data = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=WORK)))
-        runtime_url = await stack.enter_async_context(stand_in(endpoint, free_port()))
-        options = StackOptions(
-            data=data,
-            port=free_port(),
-            password="bench",
-            runtime_url=runtime_url,
-            environ={"LOG_LEVEL": "warning", **environ},
-        )
-        running = await stack.enter_async_context(local_stack(options, lambda _sentence: None))
-        yield await stack.enter_async_context(logged_in(running.url, running.username, running.password))
+    async with (
+        system(endpoint, environ) as running,
+        logged_in(running.url, running.username, running.password) as api,
+    ):
+        yield api
 
 
 def _length(minutes: int) -> str:

@@ -45,6 +45,8 @@ class Job(msgspec.Struct, frozen=True):
     duration: float | None = None
     progress: Progress | None = None
     attempt: int = 0
+    position: int | None = None
+    seconds_left: float | None = None
 
 
 class Jobs(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ FORMATS = {"text": "txt", "srt": "srt", "vtt": "vtt", "json": "json"}
 """Formats of a transcript and the ending of their files."""
 METHODS = ("prompt_injection", "logit_bias")
 TASKS = ("transcribe", "translate")
+PRIORITIES = ("normal", "low")
 DEFAULT_URL = "http://localhost:8080"
 STDOUT = Path("-")
 
@@ -48,6 +49,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     format: str
     output: Path
     skip_silence: bool
+    priority: str | None
     quiet: bool
 
 
@@ -78,6 +80,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Arguments:
         format=given.format,
         output=given.output or audio.with_name(f"{audio.stem}_transcript.{FORMATS[given.format]}"),
         skip_silence=given.skip_silence,
+        priority=given.priority,
         quiet=given.quiet,
     )
 
@@ -147,5 +150,6 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     add("--language", metavar="CODE", help="language spoken, such as en or zh; default: detected")
     add("--task", choices=TASKS, help="translate writes English")
     add("--no-skip-silence", dest="skip_silence", action="store_false", help="transcribe silence as well")
+    add("--priority", choices=PRIORITIES, help="low: bulk work that may wait for everything else")
     add_output(parser, default="NAME_transcript.txt beside the file")
     return parser

@@ -165,6 +165,7 @@ def _arguments(check: Check, method: str | None) -> Arguments:
         format="json",
         output=STDOUT,
         skip_silence=True,
+        priority=None,
         quiet=True,
     )
 

@@ -15,13 +15,13 @@ class Display:
             TextColumn("{task.description:<13}"),
             BarColumn(),
             TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}{task.fields[outlook]}"),
             console=self._console,
             transient=True,
             disable=quiet or not self._console.is_terminal,
         )
-        self._uploading = self._progress.add_task("Uploading", total=None, note="")
-        self._transcribing = self._progress.add_task("Transcribing", total=None, note="")
+        self._uploading = self._progress.add_task("Uploading", total=None, note="", outlook="")
+        self._transcribing = self._progress.add_task("Transcribing", total=None, note="", outlook="")
 
     def __enter__(self) -> "Display":
         self._progress.start()
@@ -42,6 +42,12 @@ class Display:
         if self._console.is_terminal and not self._quiet:
             for text in texts:
                 self._console.print(Text(text))
+
+    def expected(self, position: int | None, seconds_left: float | None) -> None:
+        """The job's place in line, 1 for the next one, and the seconds left; None where nobody knows."""
+        place = "" if position is None else f", number {position} in line"
+        left = "" if seconds_left is None else f", about {clock(seconds_left)} left"
+        self._progress.update(self._transcribing, outlook=place + left)
 
     def say(self, sentence: str) -> None:
         """Something worth knowing, unless quiet."""

@@ -50,6 +50,7 @@ async def follow(session: Session, job_id: str, reading: Reading, display: Displ
         async for event in stream:
             texts = reading.take(event)
             display.transcribed(reading.done_seconds, reading.total_seconds, texts)
+            display.expected(reading.position, reading.seconds_left)
     if reading.end is None:
         raise ClientError("the server has no further events of this job")
     return reading.end

@@ -15,12 +15,16 @@ class Reading:
         self._chunk_seconds: dict[int, float] = {}
         self._skipped: dict[int, float] = {}
         self._total: float | None = None
+        self.position: int | None = None
+        self.seconds_left: float | None = None
+        """When the server last said so."""
 
     def take(self, event: JobEvent) -> list[str]:
         """Note the event; returns the texts that may be shown now, in the order of the recording."""
         match event:
             case Job():
                 self._attempt = event.attempt
+                self.position, self.seconds_left = event.position, event.seconds_left
                 self._total = (
                     event.duration or (event.progress and event.progress.total_seconds) or self._total
                 )

@@ -38,6 +38,7 @@ def fields(arguments: Arguments) -> dict[str, str]:
         "hotword_method": arguments.hotword_method,
         "boost_factor": None if arguments.boost is None else f"{arguments.boost:g}",
         "skip_silence": None if arguments.skip_silence else "false",
+        "priority": arguments.priority,
     }
     if arguments.hotwords is not None:
         wanted["hotwords"] = msgspec.json.encode(arguments.hotwords).decode()

@@ -31,7 +31,7 @@ from services.contracts.messages import (
     StartJob,
     TranscribeChunk,
 )
-from services.contracts.topology import TRANSCRIBER
+from services.contracts.topology import TRANSCRIBERS
 
 log = structlog.get_logger()
 
@@ -60,7 +60,7 @@ class Job:
         self._record = record
         self._outcomes = Outcomes(bus, command)
         self._waiting: dict[int, tuple[ReadyChunk, float]] = {}
-        self._window = Window(bus, self._outcomes, command, settings.window_chunks)
+        self._window = Window(bus, self._outcomes, command, record.lane, settings.window_chunks)
         self._taken_at = time.monotonic()
 
     async def run(self) -> tuple[JobEnded, EndOfUpload | None]:
@@ -192,7 +192,8 @@ class Job:
         )
         subject = topology.chunk(self._record.lane, self._command.owner, self._outcomes.run, chunk.number)
         headers = {HEADER: msgspec.json.encode(command).decode()}
-        await when_room(lambda: enqueue(self._bus, TRANSCRIBER.queue, subject, chunk.flac, headers))
+        queue = TRANSCRIBERS[self._record.lane].queue
+        await when_room(lambda: enqueue(self._bus, queue, subject, chunk.flac, headers))
 
     def _forget_settled(self) -> None:
         for number in self._outcomes.settled & self._waiting.keys():

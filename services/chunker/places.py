@@ -22,9 +22,13 @@ def places(user_jobs: int) -> dict[Lane, int]:
     """The most jobs of each lane that a user with `user_jobs` places has running.
 
     Short uploads may have all places, long ones three quarters: a short one then has a place at once,
-    however many hours of audio its user has queued.
+    however many hours of audio its user has queued. Those of low priority have a quarter as many beside.
     """
-    return {Lane.SHORT: user_jobs, Lane.LONG: max(1, user_jobs * 3 // 4)}
+    return {
+        Lane.SHORT: user_jobs,
+        Lane.LONG: max(1, user_jobs * 3 // 4),
+        Lane.LOW: max(1, user_jobs // 4),
+    }
 
 
 def beginning(waiting: Iterable[Waiting], running: Iterable[str], user_jobs: int) -> list[Waiting]:
@@ -41,7 +45,8 @@ def beginning(waiting: Iterable[Waiting], running: Iterable[str], user_jobs: int
         lane = Lane(lane_of_work(command.subject))
         if admitted(command.subject) in begun:  # let in by a process that died, or is about to say so
             continue
-        if taken.total() < user_jobs and taken[lane] < most[lane]:
+        total = sum(taken[other] for other in lane.sharing)
+        if total < user_jobs and taken[lane] < most[lane]:
             taken[lane] += 1
             chosen.append(command)
     return chosen

@@ -4,12 +4,12 @@ What waits is read from the queue itself, so that jobs of one user in different 
 and nothing has to be given back when a process dies.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from services.chunker.outcomes import Outcomes
 from services.common.bus import Bus
 from services.contracts import topology
-from services.contracts.messages import StartJob
+from services.contracts.messages import Lane, StartJob
 from services.contracts.topology import Stream
 
 
@@ -26,10 +26,11 @@ def is_open(own: int, others: int, jobs: int, size: int) -> bool:
 class Window:
     """One job's view of its user's window."""
 
-    def __init__(self, bus: Bus, outcomes: Outcomes, command: StartJob, size: int) -> None:
+    def __init__(self, bus: Bus, outcomes: Outcomes, command: StartJob, lane: Lane, size: int) -> None:
         self._bus = bus
         self._outcomes = outcomes
         self._owner = command.owner
+        self._lanes = lane.sharing
         self._size = size
 
     async def until_open(self, sent: Collection[int]) -> None:
@@ -41,12 +42,16 @@ class Window:
             await self._outcomes.until_looked(looks)
 
     async def _is_open(self, sent: Collection[int]) -> bool:
-        queued = await self._bus.subjects(Stream.CHUNK, topology.chunk("*", self._owner, "*"))
+        queued = self._sharing(await self._bus.subjects(Stream.CHUNK, topology.chunk("*", self._owner, "*")))
         runs = [(topology.run_of_work(subject), int(subject.rpartition(".")[2])) for subject in queued]
         own = {number for run, number in runs if run == self._outcomes.run}.union(sent)
         others = sum(run != self._outcomes.run for run, _ in runs)
         count = len(own - self._outcomes.settled)
         if count + others < self._size:
             return True
-        jobs = await self._bus.subjects(Stream.CTL, topology.control("*", self._owner, "*"))
+        jobs = self._sharing(await self._bus.subjects(Stream.CTL, topology.control("*", self._owner, "*")))
         return is_open(count, others, len(jobs), self._size)
+
+    def _sharing(self, work: Iterable[str]) -> list[str]:
+        """The user's work in the lanes that share the window."""
+        return [subject for subject in work if topology.lane_of_work(subject) in self._lanes]

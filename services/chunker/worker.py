@@ -59,6 +59,7 @@ class Chunker:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._consumer(Lane.SHORT).run(self._bus, slots, stop))
             group.create_task(self._consumer(Lane.LONG).run(self._bus, max(1, slots * 3 // 4), stop))
+            group.create_task(self._consumer(Lane.LOW).run(self._bus, max(1, slots // 4), stop))
             group.create_task(self._admission.run(stop))
             group.create_task(Undelivered(self._bus, self._end_in_vain).run(stop))
 

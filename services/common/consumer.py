@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 import nats.errors
@@ -56,6 +56,16 @@ class Delivery:
     """Of the message in its stream: the same in every delivery."""
 
 
+class Places(Protocol):
+    """A bound on the work in hand that several queues share."""
+
+    async def take(self) -> None:
+        """Wait for a place."""
+
+    def give_back(self) -> None:
+        """The work is done."""
+
+
 @dataclass(frozen=True)
 class Consumer(Generic[M]):
     """One durable queue: how its messages are read and handled, and who is told when we give up.
@@ -76,8 +86,12 @@ class Consumer(Generic[M]):
     """Told of each message that has left the queue."""
     letter: Callable[[Delivery, ServiceError], tuple[str, bytes]] | None = None
     """Subject and content of what is kept of a message that was given up."""
+    places: Places | None = None
+    """Where more work is fetched than may be in hand: each message waits for its place, one at a time."""
     _failing: dict[int, float] = field(default_factory=dict, init=False)
     """When each message failed first, by its sequence."""
+
+    _fetching: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def run(self, bus: Bus, slots: int, stop: asyncio.Event) -> None:
         """Handle messages `slots` at a time until `stop`, then finish those in hand."""
@@ -89,13 +103,37 @@ class Consumer(Generic[M]):
         subscription = await bus.jetstream.pull_subscribe_bind(self.durable, self.stream)
         try:
             while not stop.is_set():
-                msg = await self._fetched(subscription)
-                if msg is not None:
-                    await self._settle(bus, msg)
+                if self.places is None:
+                    await self._take(bus, await self._fetched(subscription))
+                else:
+                    await self._take_in_turn(bus, subscription, self.places)
                 _end_if_cancelled()
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
+
+    async def _take(self, bus: Bus, msg: Msg | None) -> None:
+        if msg is not None:
+            await self._settle(bus, msg)
+
+    async def _take_in_turn(
+        self, bus: Bus, subscription: JetStreamContext.PullSubscription, places: Places
+    ) -> None:
+        """One slot at a time has a message that waits for its place, so that others find theirs elsewhere."""
+        async with self._fetching:
+            msg = await self._fetched(subscription)
+            if msg is None:
+                return
+            try:
+                async with self._kept_in_progress(msg):
+                    await places.take()
+            except asyncio.CancelledError:
+                await _told(msg.nak())
+                raise
+        try:
+            await self._settle(bus, msg)
+        finally:
+            places.give_back()
 
     async def _fetched(self, subscription: JetStreamContext.PullSubscription) -> Msg | None:
         try:

@@ -15,11 +15,25 @@ HEADER = "Whisper-Message"
 """Header that carries the JSON where a message's payload is audio."""
 
 
+class Priority(StrEnum):
+    """How soon the user needs a job."""
+
+    NORMAL = "normal"
+    LOW = "low"
+    """Bulk work: it takes what is idle, and a small share where nothing is."""
+
+
 class Lane(StrEnum):
-    """The queue a job waits in, by the size its upload announced."""
+    """The queue a job waits in, by its priority and by the size its upload announced."""
 
     SHORT = "short"
     LONG = "long"
+    LOW = "low"
+
+    @property
+    def sharing(self) -> "tuple[Lane, ...]":
+        """The lanes whose jobs share a user's places and window."""
+        return (Lane.LOW,) if self is Lane.LOW else (Lane.SHORT, Lane.LONG)
 
 
 SHORT_UPLOAD_BYTES = 20_000_000
@@ -59,6 +73,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     timestamps: Timestamps = Timestamps.SEGMENT
     temperature: float = 0.0
     skip_silence: bool = True
+    priority: Priority = Priority.NORMAL
 
     def inference(self) -> InferenceOptions:
         """The part of the options that the model needs."""

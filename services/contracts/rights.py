@@ -10,7 +10,7 @@ import msgspec
 
 from services.contracts import topology
 from services.contracts.messages import Lane
-from services.contracts.topology import CHUNKERS, CONSUMERS, TRANSCRIBER, ConsumerSpec, Stream
+from services.contracts.topology import CHUNKERS, CONSUMERS, RETIRED, TRANSCRIBERS, ConsumerSpec, Stream
 
 API = "$JS.API"
 ANSWER_SECONDS = 30
@@ -83,7 +83,7 @@ def rights() -> dict[Role, Rights]:
                 *_settle_undelivered(),
                 *_list(Stream.CTL, Stream.CHUNK),
                 *(subject for consumer in CHUNKERS.values() for subject in _consume(consumer)),
-                _watch(TRANSCRIBER),
+                *map(_watch, TRANSCRIBERS.values()),
             ),
             subscribe=(
                 inbox(Role.CHUNKER),
@@ -101,7 +101,7 @@ def rights() -> dict[Role, Rights]:
                 topology.dead_letter(Stream.CHUNK),
                 *_read(Stream.RES, Stream.JOB),
                 *_purge(Stream.RES),
-                *_consume(TRANSCRIBER),
+                *(subject for consumer in TRANSCRIBERS.values() for subject in _consume(consumer)),
             ),
             subscribe=(inbox(Role.TRANSCRIBER),),
         ),
@@ -117,6 +117,7 @@ def rights() -> dict[Role, Rights]:
                     for consumer in CONSUMERS
                     for verb in ("DURABLE.CREATE", "INFO")
                 ),
+                *(f"{API}.CONSUMER.DELETE.{stream}.{name}" for stream, name in RETIRED),
             ),
             subscribe=(inbox(Role.PROVISION),),
         ),

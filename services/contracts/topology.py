@@ -144,10 +144,19 @@ CHUNKERS = {
     )
     for lane in Lane
 }
-TRANSCRIBER = ConsumerSpec(
-    name="transcriber", stream=Stream.CHUNK, filter="chunk.>", ack_wait_seconds=30.0, max_ack_pending=4096
-)
-CONSUMERS = (*CHUNKERS.values(), TRANSCRIBER)
+TRANSCRIBERS = {
+    lane: ConsumerSpec(
+        name=f"transcriber-{lane}",
+        stream=Stream.CHUNK,
+        filter=f"chunk.{lane}.>",
+        ack_wait_seconds=30.0,
+        max_ack_pending=4096,
+    )
+    for lane in Lane
+}
+CONSUMERS = (*CHUNKERS.values(), *TRANSCRIBERS.values())
+RETIRED = ((Stream.CHUNK, "transcriber"),)
+"""Consumers of earlier versions, whose messages others take now."""
 
 UNDELIVERED = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>"
 """JetStream says here that a message reached its consumer's `max_deliver`; ours have none of their own."""

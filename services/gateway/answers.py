@@ -8,6 +8,7 @@ from aiohttp import web
 
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import JobOptions, JobRecord, JobState, Problem, UploadState
+from services.gateway.forecast import Outlook
 from services.gateway.progress import Progress, View
 
 JSON = "application/json"
@@ -38,6 +39,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     error: Problem | None
     notice: Problem | None
     links: Mapping[str, str]
+    position: int | msgspec.UnsetType | None = msgspec.UNSET
+    seconds_left: float | msgspec.UnsetType | None = msgspec.UNSET
     progress: View | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -50,7 +53,7 @@ def json_response(
     )
 
 
-def shown(record: JobRecord, progress: Progress | None = None) -> Job:
+def shown(record: JobRecord, progress: Progress | None = None, outlook: Outlook | None = None) -> Job:
     """The job of a record; the end that stands in its events counts before the record learns of it."""
     ended = progress.end_of(record.attempt) if progress else None
     status = ended.state if ended else record.state
@@ -75,6 +78,8 @@ def shown(record: JobRecord, progress: Progress | None = None) -> Job:
             "events": f"{location(record)}/events",
             "transcript": f"{location(record)}/transcript",
         },
+        position=msgspec.UNSET if outlook is None else outlook.position,
+        seconds_left=msgspec.UNSET if outlook is None else outlook.seconds_left,
         progress=msgspec.UNSET if progress is None else viewed(record, progress),
     )
 

@@ -13,9 +13,11 @@ from prometheus_client import Gauge
 
 from services.common.bus import woken_within
 from services.contracts.messages import JobEnded, JobEvent, JobRecord
-from services.gateway.answers import shown
+from services.gateway.answers import shown, viewed
 from services.gateway.event_views import named
+from services.gateway.forecast import Outlook, forecast
 from services.gateway.jobs import Jobs
+from services.gateway.ledger import Ledger
 from services.gateway.progress import Progress
 from services.gateway.results import Results
 from services.gateway.sse import encoded
@@ -56,7 +58,8 @@ class Feed:
         self._results = results
         self.record = record
         self.progress = Progress()
-        self.standing = _standing(record, self.progress)
+        self.standing = _standing(record, self.progress, Outlook())
+        self._ledger = Ledger()
         self.deleted = False
         self.final_since: float | None = None
         """When the record was first seen to be final (`time.monotonic`)."""
@@ -149,6 +152,8 @@ class Feed:
                 self.deleted = True
                 return True
             self._take(found)
+            if not found.state.final:
+                self._ledger = await self._jobs.ledger(found.owner)
             self.progress = await self._results.progress_to(self.record, self._read)
         read = 0
         while read != results and (news := await self._results.next(self.record, self._read)) is not None:
@@ -156,8 +161,12 @@ class Feed:
             self._keep(_told(*news))
             await self.is_last(self._kept[-1])
             read += 1
-        self.standing = _standing(self.record, self.progress)
+        self.standing = _standing(self.record, self.progress, self._outlook())
         return results is None or read == results
+
+    def _outlook(self) -> Outlook:
+        """By what is known of the owner's jobs since the last full look."""
+        return forecast(self.record, viewed(self.record, self.progress), self._ledger, time.time())
 
     def _take(self, found: JobRecord) -> None:
         """The record now, unless a replica lags behind what the leader said."""
@@ -234,10 +243,10 @@ def _sequence(told: Told) -> int:
     return told.sequence
 
 
-def _standing(record: JobRecord, progress: Progress) -> Standing:
-    job = shown(record, progress)
+def _standing(record: JobRecord, progress: Progress, outlook: Outlook) -> Standing:
+    job = shown(record, progress, outlook)
     return Standing(
-        state=(job.status, job.upload.state, job.duration, job.attempt),
+        state=(job.status, job.upload.state, job.duration, job.attempt, job.position),
         percent=job.progress.percent if job.progress else 0,
         data=encoded(job, event="job"),
     )

@@ -10,7 +10,7 @@ import msgspec
 from services.contracts.hotwords import MAX_BOOST, Hotwords, InvalidHotwords, validated
 from services.contracts.inference import Task, Timestamps
 from services.contracts.languages import NAMES
-from services.contracts.messages import JobOptions
+from services.contracts.messages import JobOptions, Priority
 from services.gateway.errors import BadHotwords, InvalidOption
 
 FIELDS = (
@@ -23,6 +23,7 @@ FIELDS = (
     "timestamps",
     "temperature",
     "skip_silence",
+    "priority",
 )
 MAX_NAME_CHARACTERS = 200
 UNNAMED = "recording"
@@ -53,6 +54,7 @@ def job_options(fields: Mapping[str, str], stored: Hotwords) -> JobOptions:
         timestamps=_choice(fields, "timestamps", Timestamps, Timestamps.SEGMENT),
         temperature=_number(fields, "temperature", 0.0, 1.0),
         skip_silence=_switch(fields, "skip_silence", default=True),
+        priority=_choice(fields, "priority", Priority, Priority.NORMAL),
     )
 
 

@@ -8,7 +8,7 @@ from aiohttp import web
 from services.common import subtitles
 from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
-from services.gateway.answers import json_response, location, shown
+from services.gateway.answers import Job, json_response, location, shown, viewed
 from services.gateway.caller import caller
 from services.gateway.errors import InvalidRequest
 from services.gateway.identity import Identity
@@ -29,9 +29,10 @@ async def post_job(request: web.Request) -> web.Response:
     """Take a recording in."""
     identity = await caller(request)
     record, new = await request.app[INTAKE].take(request, identity)
-    progress = await request.app[RESULTS].progress(record)
     return json_response(
-        shown(record, progress), status=201 if new else 200, headers={"Location": location(record)}
+        await _whole_job(request, record),
+        status=201 if new else 200,
+        headers={"Location": location(record)},
     )
 
 
@@ -48,8 +49,7 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 async def get_job(request: web.Request) -> web.Response:
     """One job with its progress."""
-    record = await _record(request, await caller(request))
-    return json_response(shown(record, await request.app[RESULTS].progress(record)))
+    return json_response(await _whole_job(request, await _record(request, await caller(request))))
 
 
 async def delete_job(request: web.Request) -> web.Response:
@@ -62,7 +62,7 @@ async def delete_job(request: web.Request) -> web.Response:
 async def retry_job(request: web.Request) -> web.Response:
     """Try the gaps of a job again; a repeat while they are being tried changes nothing."""
     record = await request.app[RETRIES].begin(await _record(request, await caller(request)))
-    return json_response(shown(record, await request.app[RESULTS].progress(record)), status=202)
+    return json_response(await _whole_job(request, record), status=202)
 
 
 async def get_transcript(request: web.Request) -> web.Response:
@@ -82,6 +82,12 @@ async def get_transcript(request: web.Request) -> web.Response:
         charset="utf-8",
         headers=headers,
     )
+
+
+async def _whole_job(request: web.Request, record: JobRecord) -> Job:
+    """The job with its progress and its outlook."""
+    progress = await request.app[RESULTS].progress(record)
+    return shown(record, progress, await request.app[JOBS].outlook(record, viewed(record, progress)))
 
 
 async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -18,8 +19,10 @@ from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobOptions, JobRecord, JobState, UploadState
 from services.contracts.topology import CHUNKERS, Stream
 from services.gateway.errors import InvalidRequest, NotFound
+from services.gateway.forecast import Outlook, forecast
 from services.gateway.job_index import Entry, JobIndex
 from services.gateway.ledger import Ledger
+from services.gateway.progress import View
 from services.gateway.recent_records import RecentRecords
 
 ENTRIES_INDEXED = 200_000
@@ -119,6 +122,12 @@ class Jobs:
     async def ledger(self, owner: str) -> Ledger:
         """What the owner has, as of now."""
         return (await self._index(owner)).ledger
+
+    async def outlook(self, record: JobRecord, view: View) -> Outlook:
+        """When the job will be done, as far as that is known."""
+        if record.state.final:
+            return Outlook()
+        return forecast(record, view, await self.ledger(record.owner), time.time())
 
     async def latest_of_session(self, owner: str, session: str) -> JobRecord | None:
         """The newest job that this session uploaded."""

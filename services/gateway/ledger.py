@@ -1,21 +1,54 @@
 """What a user has, as sums: jobs that run or wait, uploads of the last minute, hours of stored audio."""
 
 import heapq
+from bisect import insort
+
+import msgspec
 
 from services.contracts.inference import SAMPLE_RATE
-from services.contracts.messages import JobRecord
+from services.contracts.messages import JobRecord, JobState, Lane
 
 MINUTE = 60.0
+ENDED_KEPT = 60
+"""Jobs that ended last, which forecasts measure by."""
+
+
+class Open(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that runs or waits."""
+
+    created_at: float
+    lane: Lane
+    started_at: float | None
+    """None while it waits."""
+    bytes: int
+    """Of its upload, as stored or as announced; 0 while unknown."""
+    kind: str
+
+
+class Ended(msgspec.Struct, frozen=True, order=True):
+    """A job that ended well; times in seconds."""
+
+    ended_at: float
+    id: str
+    lane: Lane
+    kind: str
+    bytes: int
+    seconds: float
+    """Of audio."""
+    took: float
+    """From its begin to its end."""
 
 
 class Ledger:
     """Fed with each record of the owner as it changes, in any order; asked without looking at them all."""
 
     def __init__(self) -> None:
-        self.open: set[str] = set()
+        self.open: dict[str, Open] = {}
         """Jobs that run or wait."""
         self.known: set[str] = set()
         """Every job that is there."""
+        self.ended: list[Ended] = []
+        """Jobs that ended last, in that order."""
         self._begun: dict[str, float] = {}
         """When the jobs of the last minute were made, also those deleted since."""
         self._audio: dict[str, tuple[float, float]] = {}
@@ -31,7 +64,11 @@ class Ledger:
         self._settle(record)
         there = not record.deleted
         (self.known.add if there else self.known.discard)(record.id)
-        (self.open.add if there and not record.state.final else self.open.discard)(record.id)
+        if there and not record.state.final:
+            self.open[record.id] = _open(record)
+        else:
+            self.open.pop(record.id, None)
+        self._measure(record)
 
     def uploads(self, now: float) -> list[float]:
         """When the uploads of the last minute began, oldest first."""
@@ -59,6 +96,44 @@ class Ledger:
         self._seconds += record.duration / SAMPLE_RATE
         heapq.heappush(self._ends, (record.ended_at, record.id))
 
+    def _measure(self, record: JobRecord) -> None:
+        ended = _ended(record)
+        if ended is not None and ended not in self.ended:
+            insort(self.ended, ended)
+            del self.ended[:-ENDED_KEPT]
+
     def _drop(self, job: str) -> None:
         _, seconds = self._audio.pop(job, (0.0, 0.0))
         self._seconds -= seconds
+
+
+def _open(record: JobRecord) -> Open:
+    return Open(
+        created_at=record.created_at,
+        lane=record.lane,
+        started_at=None if record.state is JobState.QUEUED else record.started_at,
+        bytes=record.upload_bytes or record.announced_bytes or 0,
+        kind=_kind(record.name),
+    )
+
+
+def _ended(record: JobRecord) -> Ended | None:
+    """What a job that ended well says of others; one whose gaps were tried again says nothing."""
+    began, ended, duration = record.started_at, record.ended_at, record.duration
+    whole = record.state is JobState.COMPLETED and not record.attempt
+    if record.deleted or not whole or began is None or ended is None or not duration:
+        return None
+    return Ended(
+        ended_at=ended,
+        id=record.id,
+        lane=record.lane,
+        kind=_kind(record.name),
+        bytes=record.upload_bytes,
+        seconds=duration / SAMPLE_RATE,
+        took=ended - began,
+    )
+
+
+def _kind(name: str) -> str:
+    """Files of one kind hold about as much audio a byte."""
+    return name.rpartition(".")[2].lower()

@@ -17,6 +17,7 @@ from services.contracts.messages import (
     JobOptions,
     JobRecord,
     Lane,
+    Priority,
     Problem,
     UploadState,
 )
@@ -113,8 +114,6 @@ class Reception:
         )
 
     def _draft(self, options: JobOptions) -> JobRecord:
-        announced = self._submission.announced_bytes
-        short = announced is not None and announced < SHORT_UPLOAD_BYTES
         return JobRecord(
             id=self._job,
             owner=self._identity.owner,
@@ -123,9 +122,15 @@ class Reception:
             name=self._name(),
             options=options,
             created_at=0.0,  # told by the broker's clock once the run is claimed
-            lane=Lane.SHORT if short else Lane.LONG,
-            announced_bytes=announced,
+            lane=self._lane(options),
+            announced_bytes=self._submission.announced_bytes,
         )
+
+    def _lane(self, options: JobOptions) -> Lane:
+        if options.priority is Priority.LOW:
+            return Lane.LOW
+        announced = self._submission.announced_bytes
+        return Lane.SHORT if announced is not None and announced < SHORT_UPLOAD_BYTES else Lane.LONG
 
     def _name(self) -> str:
         return forms.job_name(self._submission.fields, self._submission.filename)
@@ -158,7 +163,8 @@ class Reception:
             return
         if not may_follow:
             raise InvalidRequest("fields stand before and after the file; put all of them before it")
-        await self._change(record, name=self._name(), options=await self._options())
+        options = await self._options()
+        await self._change(record, name=self._name(), options=options, lane=self._lane(options))
 
     async def _compare(self, record: JobRecord, first: bytes, pieces: AsyncIterator[bytes]) -> None:
         """Read the recording again without storing it; raises `DifferentContent`."""

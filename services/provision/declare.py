@@ -1,5 +1,6 @@
 """Declare streams and consumers, and read them back: an old server drops what it does not know."""
 
+import contextlib
 import math
 
 import nats.js.errors
@@ -16,7 +17,7 @@ from nats.js.api import (
 )
 
 from services.common.errors import Misconfigured
-from services.contracts.topology import CONSUMERS, ConsumerSpec, StreamSpec, streams
+from services.contracts.topology import CONSUMERS, RETIRED, ConsumerSpec, StreamSpec, streams
 from services.provision.settings import Settings
 
 log = structlog.get_logger()
@@ -36,6 +37,9 @@ async def declare(jetstream: JetStreamContext, settings: Settings) -> None:
     )
     for stream in wanted:
         await _declare_stream(jetstream, stream, settings.stream_replicas)
+    for retired, name in RETIRED:
+        with contextlib.suppress(nats.js.errors.NotFoundError):
+            await jetstream.delete_consumer(retired, name)
     for consumer in CONSUMERS:
         await _declare_consumer(jetstream, consumer)
     log.info("provisioned", streams=len(wanted), consumers=len(CONSUMERS))

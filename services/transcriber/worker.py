@@ -22,13 +22,15 @@ from services.contracts.messages import (
     ChunkFailed,
     ChunkTranscribed,
     JobRecord,
+    Lane,
     Problem,
     TranscribeChunk,
 )
-from services.contracts.topology import TRANSCRIBER, Stream
+from services.contracts.topology import TRANSCRIBERS, Stream
 from services.transcriber.endpoint import Endpoint
 from services.transcriber.errors import ModelFailed
 from services.transcriber.settings import Settings
+from services.transcriber.turns import Turns
 
 log = structlog.get_logger()
 
@@ -53,17 +55,26 @@ class Transcriber:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until the stop, then finish the chunks in hand."""
-        consumer = Consumer(
-            stream=TRANSCRIBER.stream,
-            durable=TRANSCRIBER.name,
-            ack_wait_seconds=TRANSCRIBER.ack_wait_seconds,
+        slots = self._settings.transcriber_slots
+        turns = Turns(slots)
+        async with asyncio.TaskGroup() as group:
+            for lane in Lane:
+                group.create_task(self._consumer(lane, turns).run(self._bus, slots, stop))
+
+    def _consumer(self, lane: Lane, turns: Turns) -> Consumer[TranscribeChunk]:
+        spec = TRANSCRIBERS[lane]
+        return Consumer(
+            stream=spec.stream,
+            durable=spec.name,
+            ack_wait_seconds=spec.ack_wait_seconds,
             read=_command,
             handle=self._handle,
             give_up=self._give_up,
             patience_seconds=self._settings.chunk_patience_seconds,
             context=lambda command: {"job_id": command.job, "chunk": command.chunk},
+            places=turns.of(lane),
             letter=lambda delivery, error: dead_letter(
-                TRANSCRIBER.stream,
+                spec.stream,
                 delivery.sequence,
                 subject=delivery.subject,
                 deliveries=delivery.attempt,
@@ -71,7 +82,6 @@ class Transcriber:
                 message=str(error),
             ),
         )
-        await consumer.run(self._bus, self._settings.transcriber_slots, stop)
 
     async def _handle(self, command: TranscribeChunk, delivery: Delivery) -> None:
         run = run_id(command.job, command.run)

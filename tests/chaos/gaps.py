@@ -20,7 +20,8 @@ from services.common.errors import ServiceError
 from services.common.logs import configure
 from services.common.settings import ServiceSettings
 from services.contracts import topology
-from services.contracts.topology import MINIMUM_SERVER, TRANSCRIBER, Stream
+from services.contracts.messages import Lane
+from services.contracts.topology import MINIMUM_SERVER, TRANSCRIBERS, Stream
 from services.dev.nats_server import NatsServer, nats_servers
 from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
@@ -171,9 +172,9 @@ async def _cluster(folder: Path) -> AsyncIterator[tuple[list[NatsServer], tuple[
 async def _running(publisher: Bus, receiver: Bus) -> AsyncIterator[Traffic]:
     traffic = Traffic()
     consumer = Consumer(
-        stream=TRANSCRIBER.stream,
-        durable=TRANSCRIBER.name,
-        ack_wait_seconds=TRANSCRIBER.ack_wait_seconds,
+        stream=TRANSCRIBERS[Lane.SHORT].stream,
+        durable=TRANSCRIBERS[Lane.SHORT].name,
+        ack_wait_seconds=TRANSCRIBERS[Lane.SHORT].ack_wait_seconds,
         read=lambda delivery: int(delivery.data),
         handle=traffic.handle,
         give_up=_never,

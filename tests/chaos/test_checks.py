@@ -105,7 +105,7 @@ async def test_a_missing_result_and_a_message_in_somebodys_hand_are_named(bus: B
     assert await checks.leftovers(bus, {ID: 2})
 
     await bus.create(topology.chunk(Lane.SHORT, RECORD.owner, RUN, 0), b"")
-    subscription = await bus.jetstream.pull_subscribe_bind(topology.TRANSCRIBER.name, "CHUNK")
+    subscription = await bus.jetstream.pull_subscribe_bind(topology.TRANSCRIBERS[Lane.SHORT].name, "CHUNK")
     await subscription.fetch(1, timeout=5)
     assert any("1 not acked" in found for found in await checks.leftovers(bus, {ID: 1}))
     await subscription.unsubscribe()

@@ -16,6 +16,7 @@ from services.common.documents import Documents
 from services.common.errors import BrokerUnavailable, Permanent, ServiceError, Transient
 from services.common.scan import LEAST_WIDTH, scanned
 from services.contracts import topology
+from services.contracts.messages import Lane
 from services.contracts.topology import Stream
 from services.dev.nats_server import NatsServer
 from tests.conftest import ConnectBus
@@ -182,8 +183,8 @@ async def test_consumer_gives_up_as_the_error_says(
     await bus.create(topology.chunk("short", "owner", "c-0", 0), b"audio")
     consumer = Consumer(
         stream=Stream.CHUNK,
-        durable=topology.TRANSCRIBER.name,
-        ack_wait_seconds=topology.TRANSCRIBER.ack_wait_seconds,
+        durable=topology.TRANSCRIBERS[Lane.SHORT].name,
+        ack_wait_seconds=topology.TRANSCRIBERS[Lane.SHORT].ack_wait_seconds,
         read=lambda delivery: delivery.data,
         handle=handle,
         give_up=give_up,
@@ -232,8 +233,8 @@ async def test_patience_begins_with_the_first_failure_not_with_the_message(bus: 
             await asyncio.sleep(0.05)
     consumer = Consumer(
         stream=Stream.CHUNK,
-        durable=topology.TRANSCRIBER.name,
-        ack_wait_seconds=topology.TRANSCRIBER.ack_wait_seconds,
+        durable=topology.TRANSCRIBERS[Lane.SHORT].name,
+        ack_wait_seconds=topology.TRANSCRIBERS[Lane.SHORT].ack_wait_seconds,
         read=lambda delivery: delivery.data,
         handle=handle,
         give_up=give_up,
@@ -261,7 +262,7 @@ async def test_a_consumer_ends_though_a_library_loses_its_cancellation(bus: Bus)
     async def never(_message: bytes, _delivery: Delivery, error: ServiceError) -> None:
         raise error
 
-    queue = topology.TRANSCRIBER
+    queue = topology.TRANSCRIBERS[Lane.SHORT]
     consumer: Consumer[bytes] = Consumer(
         stream=queue.stream,
         durable=queue.name,
@@ -296,8 +297,8 @@ async def test_consumer_hands_a_message_back_when_it_is_cancelled(bus: Bus) -> N
     def consumer(handle: object) -> Consumer[bytes]:
         return Consumer(
             stream=Stream.CHUNK,
-            durable=topology.TRANSCRIBER.name,
-            ack_wait_seconds=topology.TRANSCRIBER.ack_wait_seconds,
+            durable=topology.TRANSCRIBERS[Lane.SHORT].name,
+            ack_wait_seconds=topology.TRANSCRIBERS[Lane.SHORT].ack_wait_seconds,
             read=lambda delivery: delivery.data,
             handle=handle,  # type: ignore[arg-type]
             give_up=never,

@@ -9,7 +9,7 @@ import pytest
 from services.common.bus import Bus
 from services.contracts import topology
 from services.contracts.messages import ChunkFailed, JobState, Lane
-from services.contracts.topology import CHUNKERS, TRANSCRIBER, ConsumerSpec, Stream
+from services.contracts.topology import CHUNKERS, TRANSCRIBERS, ConsumerSpec, Stream
 from services.dev.nats_server import NatsServer
 from services.dev.sagemaker_runtime import refusal
 from tests.commands import run_python
@@ -116,7 +116,7 @@ async def test_a_discarded_command_is_gone_from_its_queue(
 
 
 async def test_a_chunk_that_is_delivered_no_more_becomes_a_gap(pipeline: Pipeline, talk: bytes) -> None:
-    await limit_deliveries(pipeline.bus, TRANSCRIBER, 1)
+    await limit_deliveries(pipeline.bus, TRANSCRIBERS[Lane.SHORT], 1)
     pipeline.endpoint.failing = lambda call: refusal("ServiceUnavailable", 503, "later") if not call else None
     job = await pipeline.start_job("stuck")
     await pipeline.upload(job, talk)

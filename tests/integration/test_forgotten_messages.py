@@ -16,7 +16,7 @@ from services.common.settings import ServiceSettings
 from services.contracts import attempts, topology
 from services.contracts.identifiers import job_id, owner_token
 from services.contracts.messages import JobOptions, JobRecord, JobState, Lane, StartJob, UploadState
-from services.contracts.topology import CHUNKERS, MINIMUM_SERVER, TRANSCRIBER, ConsumerSpec, Stream
+from services.contracts.topology import CHUNKERS, MINIMUM_SERVER, TRANSCRIBERS, ConsumerSpec, Stream
 from services.dev.nats_server import NatsServer
 from services.gateway.janitor import Janitor
 from services.gateway.jobs import Jobs
@@ -67,24 +67,26 @@ async def fetched(bus: Bus, consumer: ConsumerSpec) -> bytes:
 
 
 async def test_a_forgotten_chunk_is_queued_anew(tmp_path: Path) -> None:
-    async with forgetful(tmp_path, TRANSCRIBER, CHUNK, b"sound") as bus:
-        info = await bus.jetstream.consumer_info(*TRANSCRIBER.queue)
+    async with forgetful(tmp_path, TRANSCRIBERS[Lane.SHORT], CHUNK, b"sound") as bus:
+        info = await bus.jetstream.consumer_info(*TRANSCRIBERS[Lane.SHORT].queue)
         assert await bus.subjects(Stream.CHUNK, ">") == {CHUNK: 1}
         assert (info.num_pending, info.num_ack_pending) == (0, 0), "nobody would ever get it"
 
-        assert await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"sound")
+        assert await enqueue(bus, TRANSCRIBERS[Lane.SHORT].queue, CHUNK, b"sound")
 
         assert await bus.subjects(Stream.CHUNK, ">") == {CHUNK: 1}
-        assert await fetched(bus, TRANSCRIBER) == b"sound"
+        assert await fetched(bus, TRANSCRIBERS[Lane.SHORT]) == b"sound"
 
 
 async def test_work_that_waits_or_is_in_hand_stays_as_it_is(bus: Bus) -> None:
-    assert await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"first")
-    assert not await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"waits")
-    subscription = await bus.jetstream.pull_subscribe_bind(TRANSCRIBER.name, TRANSCRIBER.stream)
+    assert await enqueue(bus, TRANSCRIBERS[Lane.SHORT].queue, CHUNK, b"first")
+    assert not await enqueue(bus, TRANSCRIBERS[Lane.SHORT].queue, CHUNK, b"waits")
+    subscription = await bus.jetstream.pull_subscribe_bind(
+        TRANSCRIBERS[Lane.SHORT].name, TRANSCRIBERS[Lane.SHORT].stream
+    )
     [message] = await subscription.fetch(1, timeout=20)
 
-    assert not await enqueue(bus, TRANSCRIBER.queue, CHUNK, b"in hand")
+    assert not await enqueue(bus, TRANSCRIBERS[Lane.SHORT].queue, CHUNK, b"in hand")
 
     stored = await bus.last(Stream.CHUNK, CHUNK)
     assert stored is not None

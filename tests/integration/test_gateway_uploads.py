@@ -97,6 +97,16 @@ async def test_options_after_the_file_count_and_start_the_job(gateway: Gateway, 
     assert await bus.last(Stream.CTL, command) is not None
 
 
+@pytest.mark.parametrize("after", [True, False])
+async def test_bulk_work_waits_in_a_lane_of_its_own(gateway: Gateway, bus: Bus, after: bool) -> None:
+    low = {"priority": "low"}
+    data = form(b"sound", after=low) if after else form(b"sound", priority="low")
+    job = await gateway.json("POST", "/v1/jobs", 201, data=data)
+    assert job["options"]["priority"] == "low"
+    command = topology.waiting("low", owner_token("ann"), run_id(str(job["id"]), 0), 0)
+    assert await bus.last(Stream.CTL, command) is not None
+
+
 async def test_a_wrong_option_after_the_file_leaves_no_job(gateway: Gateway) -> None:
     refused = await gateway.json("POST", "/v1/jobs", 400, data=form(b"sound", after={"language": "klingon"}))
     assert refused["error"]["code"] == "invalid_option"

@@ -11,7 +11,7 @@ R = 4
 
 
 def waiting(*names: str) -> list[Waiting]:
-    """Commands in the order in which they came; those whose name begins with S are short."""
+    """Commands in the order in which they came; S, L and B (bulk) say in which lane."""
     return [
         Waiting(sequence=number, subject=topology.waiting(lane_of(name), "ann", f"{name}-0", 0), data=b"")
         for number, name in enumerate(names, start=1)
@@ -23,7 +23,7 @@ def running(*names: str) -> list[str]:
 
 
 def lane_of(name: str) -> Lane:
-    return Lane.SHORT if name.startswith("S") else Lane.LONG
+    return {"S": Lane.SHORT, "L": Lane.LONG, "B": Lane.LOW}[name[0]]
 
 
 def begun(commands: list[Waiting], subjects: list[str], user_jobs: int = R) -> list[str]:
@@ -42,6 +42,10 @@ def begun(commands: list[Waiting], subjects: list[str], user_jobs: int = R) -> l
         ("L4 S2", "L1 L2 S1", "L4"),
         ("L1 S1", "", "L1 S1"),
         ("S1 S2", "S1", "S2"),
+        ("B1 B2 S1", "", "B1 S1"),
+        ("B2", "B1", ""),
+        ("B1", "S1 S2 S3 S4", "B1"),
+        ("S4 S5", "S1 S2 S3 B1", "S4"),
     ],
 )
 def test_places_go_to_those_who_came_first_and_one_is_kept_for_short_ones(
@@ -55,7 +59,7 @@ def test_order_is_that_of_the_stream() -> None:
 
 
 def test_one_place_is_enough_for_any_job() -> None:
-    assert places(1) == {Lane.SHORT: 1, Lane.LONG: 1}
+    assert places(1) == {Lane.SHORT: 1, Lane.LONG: 1, Lane.LOW: 1}
     assert begun(waiting("L1", "S1"), [], user_jobs=1) == ["L1"]
 
 

@@ -55,7 +55,11 @@ export class Head {
   #renderText({ job }, progress) {
     if (!job || isFinal(job)) return this.textBar.hide();
     const share = progress.percent;
-    const values = { percent: percent(share ?? 0), reached: clock(progress.reached) };
+    const values = {
+      percent: percent(share ?? 0),
+      reached: clock(progress.reached),
+      outlook: () => outlookText(job),
+    };
     if (share === null || !progress.total) return this.textBar.show(share, "bar.text_open", values);
     return this.textBar.show(share, "bar.text", { ...values, total: clock(progress.total) });
   }
@@ -67,6 +71,11 @@ function speedText({ rate, file, sent }) {
   const left = rate.secondsFor(file.size - sent);
   const values = { speed: bytes(speed), left: duration(left) };
   return translate(sent < file.size ? "bar.speed" : "bar.speed_done", values);
+}
+
+function outlookText({ position, seconds_left: left }) {
+  const place = position ? translate("bar.position", { position }) : "";
+  return place + (left === null || left === undefined ? "" : translate("bar.left", { left: duration(left) }));
 }
 
 function factsText({ job, upload }, language) {

@@ -1,4 +1,4 @@
-// What the user asks of the next recordings: language, task, silence.
+// What the user asks of the next recordings: language, task, silence, priority.
 
 import { element, part } from "./element.js";
 import { currentLanguage, say } from "./i18n.js";
@@ -15,6 +15,7 @@ export class Options {
     this.language = part(root, "[name=language]");
     this.task = part(root, "[name=task]");
     this.skipSilence = part(root, "[name=skip_silence]");
+    this.low = part(root, "[name=priority]");
     this.#listLanguages();
     this.#restore();
     document.addEventListener("languagechange", () => this.#listLanguages());
@@ -27,6 +28,7 @@ export class Options {
       ["language", this.language.value],
       ["task", this.task.value],
       ["skip_silence", String(this.skipSilence.checked)],
+      ["priority", this.low.checked ? "low" : "normal"],
     ];
   }
 
@@ -48,6 +50,7 @@ export class Options {
     if (!this.language.value) this.language.value = "auto";
     this.task.value = recall("option.task") === "translate" ? "translate" : "transcribe";
     this.skipSilence.checked = recall("option.skip_silence") !== "false";
+    this.low.checked = recall("option.priority") === "low";
   }
 
   #keep() {

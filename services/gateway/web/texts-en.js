@@ -25,6 +25,8 @@ export const ENGLISH = {
   "options.task": "Write down",
   "options.transcribe": "What was said",
   "options.translate": "An English translation",
+  "options.low": "Can wait",
+  "options.low_hint": "For many recordings at once: they are transcribed while nothing else is, and a few beside it.",
   "options.skip_silence": "Skip silence",
   "options.skip_silence_hint":
     "Stretches without speech are not sent to the model: faster, and nothing made up.",
@@ -93,8 +95,10 @@ export const ENGLISH = {
   "bar.upload": "{sent} of {total}{speed}",
   "bar.speed": " · {speed}/s · {left} left",
   "bar.speed_done": " · {speed}/s",
-  "bar.text": "{percent} · {reached} of {total}",
-  "bar.text_open": "{reached} transcribed",
+  "bar.text": "{percent} · {reached} of {total}{outlook}",
+  "bar.text_open": "{reached} transcribed{outlook}",
+  "bar.position": " · number {position} in line",
+  "bar.left": " · about {left} left",
 
   "transcript.region": "Text of the recording",
   "transcript.soon": "The first words are on their way…",

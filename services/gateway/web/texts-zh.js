@@ -25,6 +25,8 @@ export const CHINESE = {
   "options.task": "输出内容",
   "options.transcribe": "原文",
   "options.translate": "英文译文",
+  "options.low": "不着急",
+  "options.low_hint": "适合一次上传许多录音：主要在空闲时转写，繁忙时只占很小一部分。",
   "options.skip_silence": "跳过静音",
   "options.skip_silence_hint": "没有语音的部分不送入模型：更快，也不会凭空产生文字。",
 
@@ -90,8 +92,10 @@ export const CHINESE = {
   "bar.upload": "{sent} / {total}{speed}",
   "bar.speed": " · {speed}/秒 · 还需 {left}",
   "bar.speed_done": " · {speed}/秒",
-  "bar.text": "{percent} · {reached} / {total}",
-  "bar.text_open": "已转写 {reached}",
+  "bar.text": "{percent} · {reached} / {total}{outlook}",
+  "bar.text_open": "已转写 {reached}{outlook}",
+  "bar.position": " · 排在第 {position} 位",
+  "bar.left": " · 约需 {left}",
 
   "transcript.region": "录音的文字",
   "transcript.soon": "第一批文字马上就到……",
