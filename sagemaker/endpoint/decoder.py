@@ -17,11 +17,10 @@ from torch.nn import LayerNorm, Linear
 from torch.nn.functional import embedding, layer_norm, linear, scaled_dot_product_attention
 from transformers import WhisperForConditionalGeneration
 
+from endpoint.vocabulary import Vocabulary
+
 BUCKET = 64
 """Positions by which the memory grows: a step that only writes into it copies nothing."""
-
-FEW = 8
-"""Rows below which the product with the vocabulary is up to a third faster on a CPU, weights transposed."""
 
 Apply = Callable[[Tensor], Tensor]
 
@@ -123,8 +122,7 @@ class Decoder:
         self._norm = _normed(decoder.layer_norm)
         self._tokens: Tensor = decoder.embed_tokens.weight
         self._places: Tensor = decoder.embed_positions.weight
-        self._vocabulary: Tensor = whisper.proj_out.weight
-        self._transposed = self._vocabulary.T.contiguous() if whisper.device.type == "cpu" else None
+        self._vocabulary = Vocabulary(whisper.proj_out.weight)
         self._heads = whisper.config.decoder_attention_heads
         self.device = whisper.device
         self.positions: int = whisper.config.max_target_positions
@@ -173,10 +171,7 @@ class Decoder:
 
     def logits(self, x: Tensor) -> Tensor:
         """Of the next token (rows, vocabulary), float32, from the last layer's states (rows, width)."""
-        x = self._norm(x)
-        if self._transposed is not None and len(x) < FEW:
-            return (x @ self._transposed).float()
-        return linear(x, self._vocabulary).float()
+        return self._vocabulary.scores(self._norm(x)).float()
 
     def _embedded(self, tokens: Tensor, positions: Tensor) -> Tensor:
         return embedding(tokens, self._tokens) + embedding(positions, self._places)
