@@ -1,5 +1,6 @@
 """A running batch: rows join and leave between two tokens, and none changes another's text."""
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -14,6 +15,7 @@ from endpoint.decoder import Decoder, Layout, Memory, Sound, layout
 from endpoint.hypotheses import Candidate, Hypothesis, candidates, choice
 from endpoint.marks import Marks
 from endpoint.rules import Rules
+from endpoint.sounds import Sounds, closed_up
 from endpoint.wordpieces import WordPieces
 
 MAX_NEW_TOKENS = 224
@@ -57,7 +59,8 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
 class _Active:
     """A row that is being written."""
 
-    def __init__(self, key: int, row: Row) -> None:
+    def __init__(self, number: int, key: int, row: Row) -> None:
+        self.number = number
         self.key = key
         self.row = row
         self.going = [Hypothesis()]
@@ -100,6 +103,7 @@ class Batch:
         self._marks = marks
         self._pieces = pieces
         self._rules = Rules(marks, decoder.device)
+        self._numbers = itertools.count()
         self.clear()
 
     def clear(self) -> None:
@@ -107,38 +111,36 @@ class Batch:
         self._bias = Bias(self._decoder.device, self._pieces)
         self._active: list[_Active] = []
         self._memory = Memory([], [])
-        self._sound: Sound = []
+        self._sounds = Sounds()
         self._at: Layout | None = None
 
     @property
     def keys(self) -> list[int]:
-        """The rows in it, those that joined last at the end."""
-        return [active.key for active in self._active]
+        """The rows in it, in the order in which they joined."""
+        return [active.key for active in sorted(self._active, key=lambda active: active.number)]
 
     def join(self, rows: Sequence[tuple[int, Row]]) -> None:
         """Read the rows' prefixes; they take part from the next step on."""
         prefixes = [row.prefix[:-1] or row.prefix for _, row in rows]
         width = max(map(len, prefixes))
         padded = [[*prefix, *[self._marks.end_of_text] * (width - len(prefix))] for prefix in prefixes]
-        sound = _stacked([row.sound for _, row in rows])
-        _, memory = self._decoder.read(self._tensor(padded), sound)
+        self._sounds.join([row.sound for _, row in rows])
+        _, memory = self._decoder.read(self._tensor(padded), self._sounds.heard(len(self._active)))
         if self._active:
             self._memory.join(memory)
-            self._sound = _stacked([self._sound, sound])
         else:
-            self._memory, self._sound = memory, sound
+            self._memory = memory
         self._bias.join([row.automaton for _, row in rows])
-        self._active += [_Active(key, row) for key, row in rows]
+        self._active += [_Active(next(self._numbers), key, row) for key, row in rows]
         self._at = self._layout()
 
     def drop(self, keys: set[int]) -> None:
         """Take rows out, unfinished."""
         if keys.isdisjoint(self.keys):
             return
-        numbers = iter(range(sum(len(active.going) for active in self._active)))
-        indices = [(active, [next(numbers) for _ in active.going]) for active in self._active]
-        self._follow([number for active, own in indices if active.key not in keys for number in own])
-        self._leave(keys)
+        numbers = iter(range(self._memory.hypotheses))
+        own = [(active.key, [next(numbers) for _ in active.going]) for active in self._active]
+        self._go_on([[] if key in keys else hypotheses for key, hypotheses in own])
 
     @DECODE_SECONDS.time()
     def step(self) -> list[tuple[int, Decoded]]:
@@ -149,7 +151,7 @@ class Batch:
         lengths = [active.read for active in self._active for _ in active.going]
         self._memory.grow(max(lengths) + 1)
         logits = self._decoder.step(
-            self._tensor(tokens), self._tensor(lengths), self._memory, self._sound, self._at
+            self._tensor(tokens), self._tensor(lengths), self._memory, self._sounds.heard(), self._at
         )
         return self._advanced(logits)
 
@@ -162,7 +164,7 @@ class Batch:
         """Choose the next tokens and carry everything that belongs to a hypothesis along."""
         found, index = self._candidates(logits), 0
         owed = self._bias.pending().tolist() if self._bias.active else None
-        parents, tokens, done = list[int](), list[int](), list[tuple[int, Decoded]]()
+        parents, done = list[list[int]](), list[tuple[int, Decoded]]()
         for active in self._active:
             row = [(index + number, hypothesis) for number, hypothesis in enumerate(active.going)]
             index += len(row)
@@ -172,13 +174,12 @@ class Batch:
             active.ended += chosen.ended
             if decoded := active.decoded(self._decoder.positions):
                 done.append((active.key, decoded))
+                parents.append([])
             else:
-                parents += [parent for parent, _ in chosen.going]
-                tokens += [hypothesis.tokens[-1] for hypothesis in active.going]
-        self._follow(parents)
-        if tokens:
+                parents.append([parent for parent, _ in chosen.going])
+        self._go_on(parents)
+        if tokens := [hypothesis.tokens[-1] for active in self._active for hypothesis in active.going]:
             self._bias.advance(self._tensor(tokens))
-        self._leave({key for key, _ in done})
         return done
 
     def _candidates(self, logits: Tensor) -> list[list[Candidate]]:
@@ -197,20 +198,15 @@ class Batch:
             first += len(active.going)
         return found
 
-    def _follow(self, parents: list[int]) -> None:
-        """Reorder what is kept for each hypothesis, unless all stay where they are."""
-        if parents != list(range(self._memory.hypotheses)):
-            chosen = self._tensor(parents)
-            self._memory.select(chosen)
-            self._bias.select(chosen)
-
-    def _leave(self, keys: set[int]) -> None:
-        """Forget these rows: their hypotheses are gone already."""
-        stay = [index for index, active in enumerate(self._active) if active.key not in keys]
-        if len(stay) < len(self._active):
-            rows = self._tensor(stay)
-            self._sound = [(k.index_select(0, rows), v.index_select(0, rows)) for k, v in self._sound]
-            self._active = [self._active[index] for index in stay]
+    def _go_on(self, parents: Sequence[Sequence[int]]) -> None:
+        """Carry along what is kept for each row's hypotheses; a row without any leaves."""
+        order = closed_up([bool(each) for each in parents])
+        chosen = [parent for row in order for parent in parents[row]]
+        if chosen != list(range(self._memory.hypotheses)):
+            self._memory.select(self._tensor(chosen))
+            self._bias.select(self._tensor(chosen))
+        self._sounds.keep(order)
+        self._active = [self._active[row] for row in order]
         self._at = self._layout()
 
     def _layout(self) -> Layout | None:
@@ -218,11 +214,3 @@ class Batch:
 
     def _tensor(self, values: list[int] | list[list[int]]) -> Tensor:
         return torch.tensor(values, dtype=torch.int64, device=self._decoder.device)
-
-
-def _stacked(sounds: Sequence[Sound]) -> Sound:
-    """Several sounds as one, row after row."""
-    return [
-        (torch.cat([keys for keys, _ in layer]), torch.cat([values for _, values in layer]))
-        for layer in zip(*sounds, strict=True)
-    ]

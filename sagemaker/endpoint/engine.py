@@ -81,6 +81,7 @@ class Engine:
         for kept in (self._requests, self._transcriptions, self._rows, self._before, self._told):
             kept.pop(key, None)
 
+    @torch.inference_mode()
     def _take_out(self, key: int) -> None:
         """Of the batch. The rows left are copied; where there is no memory for that, they start again."""
         try:
