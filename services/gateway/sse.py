@@ -30,6 +30,7 @@ LONGEST_BEAT_SECONDS = 1.0
 
 OPEN = Gauge("whisper_event_streams_open", "Event streams being read")
 EVENTS = Counter("whisper_events_sent_total", "Events sent to readers")
+CUT_OFF = Counter("whisper_event_readers_cut_off_total", "Readers that took nothing for too long")
 
 
 def encoded(data: object, *, event: str | None = None, sequence: int | None = None) -> bytes:
@@ -77,6 +78,7 @@ class EventStream:
             self.woken.set()
         elif self._writing_since is not None and now - self._writing_since >= settings.write_seconds:
             log.info("reader_too_slow")
+            CUT_OFF.inc()
             transport.abort()
         elif now - self._written_at >= settings.heartbeat_seconds and not transport.get_write_buffer_size():
             await self.comment()  # what is written to an empty buffer keeps nobody waiting

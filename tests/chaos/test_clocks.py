@@ -17,6 +17,7 @@ from services.contracts.topology import MINIMUM_SERVER, Stream
 from services.dev.processes import free_port
 from services.gateway.cookies import NAME
 from tests.api import Api, Event, logged_in
+from tests.chaos import nuisances
 from tests.chaos.cast import stand_in_program
 from tests.chaos.clocks import AHEAD, BEHIND, RIGHT, Clocks
 from tests.chaos.metrics import metric
@@ -61,35 +62,38 @@ async def api(stack: StackThread) -> AsyncIterator[Api]:
 
 
 @pytest.fixture(scope="module")
-def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of more events than there are jumps."""
-    path = tmp_path_factory.mktemp("talk") / "talk.mp3"
-    recording(path, seconds=150, seed=5)
-    return path
-
-
-@pytest.fixture(scope="module")
 def note(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("note") / "note.mp3"
     recording(path, seconds=20, seed=6)
     return path
 
 
-@pytest.mark.timeout(120)
-async def test_a_job_is_the_same_through_jumps_in_every_process(api: Api, clocks: Clocks, talk: Path) -> None:
+@pytest.mark.parametrize(
+    ("seconds", "times"),
+    [
+        pytest.param(150, 1, marks=pytest.mark.timeout(120)),
+        pytest.param(1500, 10, marks=[pytest.mark.slow, pytest.mark.timeout(600)]),
+    ],
+)
+async def test_a_job_is_the_same_through_jumps_in_every_process(
+    api: Api, clocks: Clocks, tmp_path: Path, seconds: int, times: int
+) -> None:
+    talk = tmp_path / "talk.mp3"
+    recording(talk, seconds=seconds, seed=5)
     _, calm = await api.submit(talk)
     await api.finished(calm["id"])
     _, job = await api.submit(talk)
-    left = list(JUMPS)
+    left = JUMPS * times
     seen: list[Event] = []
-    async with asyncio.timeout(90):
-        async for event in api.events(job["id"]):  # one connection: an open stream minds no clock
-            seen += [event] if event.id is not None else []
-            if left:
-                clocks.set(*left.pop(0))
+    async for event in api.events(job["id"]):  # one connection: an open stream minds no clock
+        seen += [event] if event.id is not None else []
+        if left:
+            clocks.set(*left.pop(0))
     assert left == []
     assert seen == await api.finished(job["id"])
     assert await _transcript(api, job["id"]) == await _transcript(api, calm["id"])
+    if times > 1:
+        nuisances.keep("clocks", len(JUMPS) * times, "the same transcript, every event once")
 
 
 @pytest.mark.timeout(120)

@@ -10,8 +10,9 @@ import pytest
 from client.errors import Unavailable
 from services.dev.processes import free_port
 from services.dev.stand_in_endpoint import StandIn, stand_in
+from tests.chaos import nuisances
 from tests.chaos.cast import BROKER, Cast, Casting, cast, kind
-from tests.chaos.matrix import Scale, corpus_of, leaked, left_over, performed
+from tests.chaos.matrix import Outcome, Scale, corpus_of, leaked, left_over, performed
 
 DRAIN_SECONDS = 10.0
 GRACE_SECONDS = 30.0
@@ -42,13 +43,16 @@ async def test_a_rolling_restart_is_seen_by_nobody(
         assert set(restarting.result().values()) == {0}
         assert outcome.violations == []
         assert len(outcome.transcripts) == scale.jobs
-        assert sum(reader.reconnects for _, reader in outcome.readers) > 0, "nobody was interrupted"
+        assert _reconnects(outcome) > 0, "nobody was interrupted"
         assert outcome.begun_anew == set()
         assert [trouble for trouble in outcome.troubles if not _only_reconnects(trouble)] == []
         chunks = sum(event.name == "text" for events in outcome.stored.values() for event in events)
         assert endpoint.calls == chunks, "a chunk that was in somebody's hand was sent again"
-        assert await left_over(running, outcome) == []
-        assert await leaked(running) == []
+        left = [*await left_over(running, outcome), *await leaked(running)]
+        if scale is LARGE:
+            found = f"{scale.jobs} jobs completed, no chunk sent twice, {_reconnects(outcome)} reconnects"
+            nuisances.keep("rolling restart", len(running.names()), found, left=len(left))
+        assert left == []
         assert "nats_forbids" not in capsys.readouterr().err, "a right that was there before was missing"
 
 
@@ -66,6 +70,10 @@ async def _restarted(running: Cast) -> dict[str, int]:
             group.create_task(rolled(list(names)))
     del codes[BROKER]  # nats-server answers SIGTERM with an orderly end and exit code 1
     return codes
+
+
+def _reconnects(outcome: Outcome) -> int:
+    return sum(reader.reconnects for _, reader in outcome.readers)
 
 
 def _only_reconnects(trouble: Unavailable) -> bool:
