@@ -25,7 +25,7 @@ from tests.chaos.matrix import settled
 from tests.decoder import limits
 from tests.fuzz.watch import Meter, Taken, tracer, trespasses
 
-AT_ONCE = 6
+AT_ONCE = 10
 """Hostile files under way at the same time."""
 DEADLINE_SECONDS = 300.0
 """For one file on a machine with other work to do."""
@@ -35,7 +35,14 @@ SETTLE_SECONDS = JANITOR_SECONDS + 15
 RAW = re.compile(r"ffmpeg|0x[0-9a-f]{4}|Invalid data|\[\w+ @|/tmp|/usr|Traceback|Error")
 """Words of programs, which a user's sentence never has."""
 SENTENCE = re.compile(r"[A-Z].{30,400}[.]", re.DOTALL)
-UNLIMITED = {"USER_MAX_JOBS": "0", "USER_UPLOADS_PER_MINUTE": "0", "USER_AUDIO_HOURS": "0"}
+HOSPITABLE = {
+    "USER_MAX_JOBS": "0",
+    "USER_UPLOADS_PER_MINUTE": "0",
+    "USER_AUDIO_HOURS": "0",
+    "USER_JOBS": str(AT_ONCE),
+    "CHUNKER_SLOTS": str(AT_ONCE),
+}
+"""Settings that keep no file waiting."""
 
 
 class HostileFile(msgspec.Struct, frozen=True):
@@ -110,7 +117,7 @@ async def campaign(
     trace = folder / "trace"
     folder.mkdir(parents=True, exist_ok=True)
     async with stand_in(StandIn(seconds=0.0, capacity=8), free_port()) as runtime:
-        casting = Casting(replicas={}, environ=UNLIMITED, under={"chunker": tracer(trace)})
+        casting = Casting(replicas={}, environ=HOSPITABLE, under={"chunker": tracer(trace)})
         async with cast(folder / "system", casting, runtime_url=runtime) as running:
             await _sent(running, batches, Honest(honest), outcome, say)
             outcome.violations += await left_over(running, outcome)
@@ -125,12 +132,12 @@ async def _sent(
     running: Cast, batches: Iterable[Sequence[HostileFile]], honest: Honest, outcome: Outcome, say: Any
 ) -> None:
     meter = Meter(running.pids()["chunker"])
-    async with _users(running) as (attacker, user), meter.running():
-        await honest.send(user, outcome)
+    async with meter.running():
         for batch in batches:
             kind = batch[0].kind
             meter.reset()
-            await _batch(batch, attacker, user, honest, outcome)
+            async with _users(running) as (attacker, user):  # a token lasts 15 minutes
+                await _batch(batch, attacker, user, honest, outcome)
             outcome.violations += _count(kind, outcome.kinds[kind], meter.reset())
             say(f"{kind}: {outcome.kinds[kind].files} files, {len(outcome.violations)} wrong so far")
 
