@@ -73,6 +73,8 @@ class Bus:
         self._rejoined_until = 0.0
         self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done as soon as the connection is broken; another one after each reconnect."""
+        self._back = asyncio.Event()
+        """Set by a reconnect, until the connection is broken again."""
         self._missed: list[Callable[[], None]] = []
 
     async def create(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> bool:
@@ -248,9 +250,18 @@ class Bus:
                     retry_after=5.0,
                 ) from cause
             RETRIES.inc()
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311  # spreads retries
-            delay = min(delay * 2, LONGEST_DELAY_SECONDS)
+            pause = delay * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries
+            back = await self._back_within(pause)
+            delay = FIRST_DELAY_SECONDS if back else min(delay * 2, LONGEST_DELAY_SECONDS)
             try_seconds = max(try_seconds, min(try_seconds * 2, LONGEST_TRY_SECONDS))
+
+    async def _back_within(self, seconds: float) -> bool:
+        """Wait so long, but no longer than until a broken connection is made again; whether it was."""
+        if not self._lost.done():
+            await asyncio.sleep(seconds)
+            return False
+        await woken_within(self._back, seconds)
+        return self._back.is_set()
 
     async def _unless_lost(self, operation: Callable[[], Awaitable[T]], try_seconds: float) -> T:
         """Fail as soon as the connection breaks: nats-py lets a request in flight wait out its time-out."""
@@ -276,6 +287,7 @@ class Bus:
             log.warning("broker_lost")
             self.breaks += 1
             self._lost.set_result(None)
+        self._back.clear()
 
     async def on_reconnected(self) -> None:
         """nats-py's callback for a connection made again: whoever waits looks at the streams anew."""
@@ -283,6 +295,7 @@ class Bus:
         RECONNECTS.inc()
         if self._lost.done():
             self._lost = asyncio.get_running_loop().create_future()
+        self._back.set()
         self._rejoined_until = asyncio.get_running_loop().time() + REJOIN_SECONDS
         for missed in self._missed:
             missed()

@@ -20,6 +20,7 @@ from services.contracts.messages import Lane
 from services.contracts.topology import Stream
 from services.dev.nats_server import NatsServer
 from tests.conftest import ConnectBus
+from tests.gateways import until
 
 
 class Count(msgspec.Struct, frozen=True):
@@ -337,3 +338,32 @@ async def test_a_scan_finds_the_newest_of_each_subject_and_says_how_far_it_is_co
     assert found.keys() == {topology.job_record("me", f"job{n}") for n in range(1, 3 * LEAST_WIDTH, 2)}
     assert found[topology.job_record("me", "job1")] == b"new"
     assert set(found.values()) == {b"old", b"new"}
+
+
+def retries() -> float:
+    """Tries that failed, of all connections of this process."""
+    return REGISTRY.get_sample_value("whisper_bus_retries_total") or 0.0
+
+
+async def test_who_waits_to_try_again_does_so_as_soon_as_the_broker_is_back(
+    bus: Bus, broker: NatsServer
+) -> None:
+    """By then the pauses between tries are long: questions asked after the reconnect would all be first."""
+    subject = topology.job_record("owner", "job")
+    await bus.create(subject, b"there")
+    await broker.kill()
+    before = retries()
+    waiting = asyncio.create_task(bus.last(Stream.JOB, subject))
+
+    async def tried_often() -> bool:
+        return retries() >= before + 6
+
+    await until(tried_often, seconds=60)
+    async with asyncio.timeout(60):
+        async with bus.woken_by("live.nothing") as back:
+            back.clear()
+            await broker.start()
+            await back.wait()
+        for _ in range(100):
+            await bus.last(Stream.JOB, subject)
+        assert waiting.done()
