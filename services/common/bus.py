@@ -19,6 +19,7 @@ from prometheus_client import Counter
 
 from services.common.complaints import Complaints, said, shown
 from services.common.errors import BrokerUnavailable, Misconfigured, StorageFull
+from services.common.link import Link
 from services.common.nkey import check_seed
 from services.common.refusals import SEQUENCE_NOT_FOUND, STREAM_FULL, WRONG_LAST_SEQUENCE, is_passing
 from services.common.settings import ServiceSettings
@@ -71,10 +72,7 @@ class Bus:
         self.breaks = 0
         """How often the connection broke: answers to what was asked before a break reach nobody."""
         self._rejoined_until = 0.0
-        self._lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done as soon as the connection is broken; another one after each reconnect."""
-        self._back = asyncio.Event()
-        """Set by a reconnect, until the connection is broken again."""
+        self._link = Link()
         self._missed: list[Callable[[], None]] = []
 
     async def create(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> bool:
@@ -251,29 +249,21 @@ class Bus:
                 ) from cause
             RETRIES.inc()
             pause = delay * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries
-            back = await self._back_within(pause)
+            back = await self._link.back_within(pause)
             delay = FIRST_DELAY_SECONDS if back else min(delay * 2, LONGEST_DELAY_SECONDS)
             try_seconds = max(try_seconds, min(try_seconds * 2, LONGEST_TRY_SECONDS))
 
-    async def _back_within(self, seconds: float) -> bool:
-        """Wait so long, but no longer than until a broken connection is made again; whether it was."""
-        if not self._lost.done():
-            await asyncio.sleep(seconds)
-            return False
-        await woken_within(self._back, seconds)
-        return self._back.is_set()
-
     async def _unless_lost(self, operation: Callable[[], Awaitable[T]], try_seconds: float) -> T:
         """Fail as soon as the connection breaks: nats-py lets a request in flight wait out its time-out."""
-        if self._lost.done():
+        if self._link.broken:
             raise nats.errors.ConnectionReconnectingError
         work = asyncio.ensure_future(operation())
-        either: set[asyncio.Future[Any]] = {work, self._lost}
+        either: set[asyncio.Future[Any]] = {work, self._link.lost}
         try:
             await asyncio.wait(either, timeout=try_seconds, return_when=asyncio.FIRST_COMPLETED)
             if work.done():
                 return work.result()
-            raise nats.errors.ConnectionReconnectingError if self._lost.done() else TimeoutError
+            raise nats.errors.ConnectionReconnectingError if self._link.broken else TimeoutError
         finally:
             if not work.done():
                 work.cancel()
@@ -283,19 +273,16 @@ class Bus:
 
     async def on_lost(self) -> None:
         """nats-py's callback for a broken connection."""
-        if not self._lost.done():
+        if not self._link.broken:
             log.warning("broker_lost")
             self.breaks += 1
-            self._lost.set_result(None)
-        self._back.clear()
+        self._link.breaks()
 
     async def on_reconnected(self) -> None:
         """nats-py's callback for a connection made again: whoever waits looks at the streams anew."""
         log.info("broker_reconnected")
         RECONNECTS.inc()
-        if self._lost.done():
-            self._lost = asyncio.get_running_loop().create_future()
-        self._back.set()
+        self._link.mends()
         self._rejoined_until = asyncio.get_running_loop().time() + REJOIN_SECONDS
         for missed in self._missed:
             missed()
