@@ -42,8 +42,6 @@ ENDPOINT_CAPACITY = 8
 GROWTH = 1.10
 QUIET_SECONDS = 130.0
 """More than a round of the janitor, and than the two minutes after which an idle Go collects its garbage."""
-SHORTLY_QUIET_SECONDS = 10.0
-"""At the marks between the first and the last, which are for information."""
 SETTINGS = {
     "LOG_LEVEL": "warning",
     "JANITOR_SECONDS": "5",
@@ -127,7 +125,7 @@ async def _measured(folder: Path, files: dict[int, Path], hours: int) -> None:
             await _hour(users, [files[minutes] for minutes in lengths], random.Random(hour))
             jobs += len(lengths)
             if hour in MARKS or hour == hours:
-                await asyncio.sleep(QUIET_SECONDS if hour in (MARKS[0], hours) else SHORTLY_QUIET_SECONDS)
+                await asyncio.sleep(QUIET_SECONDS)
                 found[hour] = await settled(_pids(stack))
             print(f"{time.strftime('%H:%M:%S')} {hour} h of audio, {jobs} jobs", flush=True)
             if hour in found:
