@@ -34,11 +34,15 @@ class Reader:
         for end in range(1, len(text) + 1):
             moved = next(start for start in range(begin, end + 1) if self._matches(text[:end], start))
             banked += self._kept(text[:end], begin, moved)
-            begin = moved
+            echo = moved == end - 1 and self._echoes(tuple(text[begin:moved]), text[moved])
+            begin = end if echo else moved
         return banked + max(self._earned(tuple(text[begin:])), self._kept(text, begin, len(text)))
 
     def _matches(self, text: Sequence[int], start: int) -> bool:
         return tuple(text[start:]) in self._beginnings and self._may_begin(text, start)
+
+    def _echoes(self, match: tuple[int, ...], token: int) -> bool:
+        return match in self._words and match[0] == token
 
     def _may_begin(self, text: Sequence[int], start: int) -> bool:
         inside = 0 < start < len(text) and self._pieces.ends[text[start - 1]]

@@ -15,6 +15,9 @@ far. That is all; the arrays below only precompute it.
 in Lynchburg, which hands everything back. In the same way no word begins with a continuing token right
 after a letter: *ingress* gets nothing within *singing*. Hence two states without a match, `OUTSIDE` a
 spaced word and `INSIDE` one, of which each other state has one as its `home`.
+
+**Echoes.** Right after a complete match its own first token begins no match, unless a hotword goes on so:
+a model that was led to write a word where there was none likes to write it again, and would earn each time.
 """
 
 from collections.abc import Sequence
@@ -78,9 +81,9 @@ class Automaton(msgspec.Struct, frozen=True, eq=False, weakref=True):
         )
 
 
-def compiled(rewards: Sequence[Reward], pieces: WordPieces) -> Automaton:
-    """The automaton of at least one reward, none of them without tokens."""
-    trie = _Trie(rewards, len(pieces.continues), pieces)
+def compiled(rewards: Sequence[Reward], pieces: WordPieces, most: float = MAX_EARNED) -> Automaton:
+    """The automaton of at least one reward, none without tokens; a whole word earns `most` nats at most."""
+    trie = _Trie(rewards, len(pieces.continues), pieces, most)
     edges = _linked(trie)
     return trie.automaton(edges)
 
@@ -96,6 +99,10 @@ class _Edges:
     def append(self, keys: Integers, targets: Integers) -> None:
         self.keys = np.concatenate((self.keys, keys))
         self.targets = np.concatenate((self.targets, targets))
+
+    def sort(self) -> None:
+        order = np.argsort(self.keys)
+        self.keys, self.targets = self.keys[order], self.targets[order]
 
     def find(self, states: Integers, tokens: Integers) -> Integers:
         """The target of each token at each state, -1 where there is no edge."""
@@ -115,9 +122,10 @@ class _Edges:
 class _Trie:
     """The hotwords' beginnings as states in order of length, and what each of them is worth."""
 
-    def __init__(self, rewards: Sequence[Reward], vocabulary: int, pieces: WordPieces) -> None:
+    def __init__(self, rewards: Sequence[Reward], vocabulary: int, pieces: WordPieces, most: float) -> None:
         self.vocabulary = vocabulary
         self.pieces = pieces
+        self.most = most
         self._grow(rewards)
         states = len(self.token)
         self.continues = pieces.continues[self.token]
@@ -180,7 +188,7 @@ class _Trie:
     def value(self, states: Integers, completes: Integers) -> None:
         """Sum up some states; `completes[s]` is the longest proper end of `s` that is a hotword, or 0."""
         parent, depth = self.parent[states], self.depth[states]
-        self.earned[states] = np.minimum(self.earned[parent] + self.bonus[states], MAX_EARNED)
+        self.earned[states] = np.minimum(self.earned[parent] + self.bonus[states], self.most)
         best = self.kept_before(parent, self.continues[states])
         best_on = best.copy()
         word = np.where(self.final[states], states, completes[states])
@@ -197,8 +205,10 @@ class _Trie:
         states, tokens = edges.keys // self.vocabulary, edges.keys % self.vocabulary
         worth = np.maximum(self.earned, self.kept)
         continued = self.pieces.continues[tokens]
-        before = self.path[states, np.maximum(self.depth[states] + 1 - self.depth[edges.targets], 0)]
-        begun = self.pieces.continues[self.begins_with(edges.targets)]
+        echo = edges.targets < HOMES
+        size = np.maximum(self.depth[states] + 1 - self.depth[edges.targets], 0)
+        before = self.path[states, np.where(echo, self.depth[states], size)]
+        begun = np.where(echo, continued, self.pieces.continues[self.begins_with(edges.targets)])
         gains = self.kept_before(before, begun) + worth[edges.targets] - worth[states]
         at_home = edges.find(self.inside[states], tokens)
         otherwise = self.kept_before(states, continued) - worth[states]
@@ -239,7 +249,18 @@ def _linked(trie: _Trie) -> _Edges:
         completes[states] = np.where(trie.final[ends], ends, completes[ends])
         trie.value(states, completes)
         edges.append(*_row_edges(trie, edges, number))
+    _silence_echoes(trie, edges)
     return edges
+
+
+def _silence_echoes(trie: _Trie, edges: _Edges) -> None:
+    """Right after a word its first token leads home, for nothing."""
+    words = np.flatnonzero(trie.final)
+    again = trie.begins_with(words)
+    free = edges.find(words, again) < 0
+    words, again = words[free], again[free]
+    edges.append(words * trie.vocabulary + again, trie.pieces.ends[again].astype(np.int64))
+    edges.sort()
 
 
 def _next(trie: _Trie, edges: _Edges, states: Integers, tokens: Integers) -> Integers:

@@ -46,6 +46,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
     """Of the draw: the same row gives the same text in any company."""
 
+    @property
+    def width(self) -> int:
+        """Tokens to choose from after each hypothesis: one of them may be the end."""
+        return self.beams + 1 if self.beams > 1 else 1
+
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     """What was written: tokens without end-of-text, and the log-probability of each without bias."""
@@ -78,16 +83,27 @@ class _Active:
         return [[*self.row.prefix[-1:], *hypothesis.tokens][-1] for hypothesis in self.going]
 
     def decoded(self, positions: int) -> Decoded | None:
-        """The outcome once there is one: as many endings as beams, or no room for more."""
+        """The outcome once there is one: enough endings, or no room for more."""
         full = not self.going or min(MAX_NEW_TOKENS, positions - len(self.row.prefix)) <= len(
             self.going[0].tokens
         )
-        if len(self.ended) < self.row.beams and not full:
+        if not (full or self._enough):
             return None
         if not (self.ended or self.going):
             return Decoded(tokens=(), logprobs=(), avg_logprob=math.nan)
-        best = max(self.ended or self.going, key=lambda hypothesis: hypothesis.rank)
+        best = max(self.ended or self.going, key=_score if self.row.automaton else _rank)
         return Decoded(tokens=best.tokens, logprobs=best.logprobs, avg_logprob=best.avg_logprob)
+
+    @property
+    def _enough(self) -> bool:
+        """As many endings as beams; with a bias, one that no other text can overtake.
+
+        Bonuses are sums: they count for less in a long text if scores are shared out over tokens, and a text
+        that ends early would end the search before a better one.
+        """
+        if self.row.automaton:
+            return bool(self.ended) and max(map(_score, self.ended)) >= max(map(_score, self.going))
+        return len(self.ended) >= self.row.beams
 
     def drawn(self, scores: Tensor) -> int:
         """A token by its probability at the row's temperature; `scores` (vocabulary,) (Gumbel's trick)."""
@@ -169,7 +185,7 @@ class Batch:
             row = [(index + number, hypothesis) for number, hypothesis in enumerate(active.going)]
             index += len(row)
             debts = owed if active.row.automaton else None
-            chosen = choice(row, found, active.row.beams, self._marks.end_of_text, debts)
+            chosen = choice(row, found, active.row.beams, self._marks, debts)
             active.going = [hypothesis for _, hypothesis in chosen.going]
             active.ended += chosen.ended
             if decoded := active.decoded(self._decoder.positions):
@@ -188,8 +204,8 @@ class Batch:
         if self._bias.active:
             logits = raw.clone()
             self._bias.add(logits)
-        width = max(active.row.beams for active in self._active)
-        found = candidates(raw, logits, width + 1 if width > 1 else 1)
+        widths = [active.row.width for active in self._active for _ in active.going]
+        found = candidates(raw, logits, widths)
         first = 0
         for active in self._active:
             if active.row.temperature:
@@ -214,3 +230,11 @@ class Batch:
 
     def _tensor(self, values: list[int] | list[list[int]]) -> Tensor:
         return torch.tensor(values, dtype=torch.int64, device=self._decoder.device)
+
+
+def _score(hypothesis: Hypothesis) -> float:
+    return hypothesis.score
+
+
+def _rank(hypothesis: Hypothesis) -> float:
+    return hypothesis.rank

@@ -1,10 +1,13 @@
 """From the scores of one step to the hypotheses that go on: greedy, beams and sampling alike."""
 
 from collections.abc import Sequence
+from math import exp, log
 
 import msgspec
 import torch
 from torch import Tensor
+
+from endpoint.marks import Marks
 
 
 class Hypothesis(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,28 +56,33 @@ class _Ranked(msgspec.Struct, frozen=True):
     index: int
     mother: Hypothesis
     candidate: Candidate
+    others: float = 0.0
+    """What the same text with other timestamps adds to the score."""
 
     @property
     def score(self) -> float:
-        return self.mother.score + self.candidate.score
+        return self.mother.score + self.candidate.score + self.others
 
 
-def candidates(raw: Tensor, biased: Tensor, width: int) -> list[list[Candidate]]:
-    """Of each hypothesis the `width` best tokens; both tensors are (hypotheses, vocabulary).
+def candidates(raw: Tensor, biased: Tensor, widths: Sequence[int]) -> list[list[Candidate]]:
+    """Of each hypothesis as many of the best tokens as its width says; both tensors are (n, vocabulary).
 
     Where a bias is at work, the two best without it are among them.
     """
-    tokens = biased.max(1, keepdim=True).indices if width == 1 else biased.topk(width, 1).indices
+    widest = max(widths)
+    tokens = biased.max(1, keepdim=True).indices if widest == 1 else biased.topk(widest, 1).indices
     if raw is not biased:
         tokens = torch.cat((tokens, raw.topk(2, 1).indices), 1)
     columns = (tokens.tolist(), biased.gather(1, tokens).tolist(), raw.gather(1, tokens).tolist())
     return [
         list(
             {
-                token: Candidate(token, score, logprob) for token, score, logprob in zip(*row, strict=True)
+                token: Candidate(token, score, logprob)
+                for place, (token, score, logprob) in enumerate(zip(*row, strict=True))
+                if place < width or place >= widest
             }.values()
         )
-        for row in zip(*columns, strict=True)
+        for width, row in zip(widths, zip(*columns, strict=True), strict=True)
     ]
 
 
@@ -82,15 +90,15 @@ def choice(
     row: Sequence[tuple[int, Hypothesis]],
     found: Sequence[Sequence[Candidate]],
     beams: int,
-    end_of_text: int,
+    marks: Marks,
     owed: Sequence[float] | None = None,
 ) -> Choice:
     """The best `beams` continuations of a row's hypotheses, and those that ended before them in rank.
 
-    `owed` tells for each hypothesis of the batch what it hands back if its hotword breaks off. With it the
-    last place is the best continuation's without any bonus: beams are often near copies that differ in a
-    timestamp, and a hotword that is just begun would push out what was really said before its turn to hand
-    the bonus back comes.
+    `owed` tells for each hypothesis of the batch what it hands back if its hotword breaks off. With it each
+    text has one place, whatever its timestamps: near copies would take all places otherwise, and leave none
+    to another spelling. And the last place is the best continuation's without any bonus: hotwords that are
+    just begun would push out what was really said before their turn to hand the bonus back comes.
     """
     ranked = [
         _Ranked(index, mother, candidate)
@@ -98,26 +106,49 @@ def choice(
         for candidate in found[index]
         if candidate.score > -torch.inf
     ]
+    if owed:
+        ranked = _merged(ranked, marks.first_timestamp)
     ranked.sort(key=lambda each: -each.score)
     going, ended = list[_Ranked](), list[Hypothesis]()
     for each in ranked:
         if len(going) == beams:
             break
-        if each.candidate.token == end_of_text:
+        if each.candidate.token == marks.end_of_text:
             ended.append(_ended(each))
         else:
             going.append(each)
-    settled = _settled(ranked, owed, end_of_text) if owed and beams > 1 else None
+    settled = _settled(ranked, owed, marks.end_of_text) if owed and beams > 1 else None
     if settled and settled not in going:
         going[beams - 1 :] = [settled]
     return Choice([(each.index, _longer(each)) for each in going], ended)
+
+
+def _merged(ranked: Sequence[_Ranked], first_timestamp: int) -> list[_Ranked]:
+    """Of each text its best timing, as probable as all its timings together."""
+    texts = {each.index: _timeless(each.mother.tokens, first_timestamp) for each in ranked}
+    alike = dict[tuple[int, ...], list[_Ranked]]()
+    for each in ranked:
+        text = (*texts[each.index], *_timeless((each.candidate.token,), first_timestamp))
+        alike.setdefault(text, []).append(each)
+    return [_sum(timings) for timings in alike.values()]
+
+
+def _sum(timings: Sequence[_Ranked]) -> _Ranked:
+    best = max(timings, key=lambda each: each.score)
+    others = log(sum(exp(each.score - best.score) for each in timings))
+    return _Ranked(best.index, best.mother, best.candidate, others)
+
+
+def _timeless(tokens: Sequence[int], first_timestamp: int) -> tuple[int, ...]:
+    """The tokens, all timestamps alike."""
+    return tuple(min(token, first_timestamp) for token in tokens)
 
 
 def _settled(ranked: Sequence[_Ranked], owed: Sequence[float], end_of_text: int) -> _Ranked | None:
     """The best continuation by what is certain: all without pending bonuses."""
     return max(
         (each for each in ranked if each.candidate.token != end_of_text),
-        key=lambda each: each.mother.score - owed[each.index] + each.candidate.logprob,
+        key=lambda each: each.mother.score - owed[each.index] + each.candidate.logprob + each.others,
         default=None,
     )
 

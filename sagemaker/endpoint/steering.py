@@ -4,11 +4,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from itertools import accumulate
+from math import log10
 from threading import Lock
 
 import msgspec
 
-from endpoint.automaton import Automaton, Reward, compiled
+from endpoint.automaton import MAX_EARNED, Automaton, Reward, compiled
 from endpoint.wordpieces import WordPieces, spaced
 from services.contracts.hotwords import DroppedHotword, HotwordMethod, Hotwords
 
@@ -19,6 +20,11 @@ REPORTED = 20
 """Dropped words that a report lists by name."""
 BARE_SHARE = 0.5
 """Share of the boost for a spelling without the space before it: its tokens begin many other words too."""
+LEAST_TOKENS = 2
+"""A word of one token earns as much as one of two: what it is up against does not depend on its tokens."""
+LIST_COST = 0.9
+"""Nats that a word can earn less for each tenfold of words: the more there are, the more sound like what
+was said, and the less likely is each."""
 HANGUL = ((0x1100, 0x11FF), (0x3130, 0x318F), (0xAC00, 0xD7AF))
 CJK_COMMA = "、"
 LISTS_KEPT = 32
@@ -122,15 +128,25 @@ def biased(hotwords: Hotwords, tokenize: Tokenize, pieces: WordPieces) -> Steeri
         if not 0 < len(tokens) <= MAX_WORD_TOKENS
     }
     rewards = [
-        Reward(tuple(tokens), hotwords.boost_factor * share, whole=spaced(word[-1]))
+        Reward(tuple(tokens), per_token(hotwords.boost_factor * share, len(tokens)), whole=spaced(word[-1]))
         for (word, _, share), tokens in zip(spelled, encoded, strict=True)
         if word not in long
     ]
     return Steering(
-        automaton=compiled(rewards, pieces) if rewards else None,
+        automaton=compiled(rewards, pieces, most_earned(len(hotwords.words))) if rewards else None,
         applied=len(hotwords.words) - len(long),
         dropped=named(tuple(long), f"longer than {MAX_WORD_TOKENS} tokens"),
     )
+
+
+def per_token(boost: float, tokens: int) -> float:
+    """Nats for each token of a word."""
+    return boost * max(1.0, LEAST_TOKENS / tokens)
+
+
+def most_earned(words: int) -> float:
+    """Nats that a whole word of a list of `words` earns at most."""
+    return MAX_EARNED - LIST_COST * log10(words)
 
 
 def named(words: Sequence[str], reason: str) -> tuple[DroppedHotword, ...]:

@@ -93,6 +93,14 @@ def test_a_long_word_earns_no_more_than_a_short_one_may() -> None:
     assert walk([word(0, 1, 2, bonus=4)], range(2)).total == MAX_EARNED
 
 
+def test_a_word_earns_nothing_as_an_echo_of_itself() -> None:
+    """A model that wrote a word where there was none writes it again and again."""
+    assert walk([word(1, 2)], [1, 2, 1, 2]).total == 2 * BONUS
+    assert walk([word(1, 2)], [1, 2, 6, 1, 2]).total == 4 * BONUS
+    assert walk([word(1, 2), word(3, 4)], [1, 2, 3, 4]).total == 4 * BONUS
+    assert walk([word(1, 2), word(1, 2, 1, 2)], [1, 2, 1, 2]).total == 4 * BONUS
+
+
 def test_the_larger_of_two_bonuses_counts_on_shared_tokens() -> None:
     rewards = [word(1, 2, bonus=1), word(1, 3, bonus=2)]
     assert walk(rewards, [1, 2]).total == 3

@@ -88,7 +88,7 @@ def scores_like_log_probabilities(rows: int) -> torch.Tensor:
 
 def test_rows_without_a_list_stay_equal_to_the_bit() -> None:
     bias = Bias(CPU, LATIN)
-    bias.join([None, compiled([word(2, 5), word(5, 6)], LATIN), None])
+    bias.join([None, compiled([word(2, 5), word(5, 6), word(4)], LATIN), None])
     for token in (2, 5, 6):
         before = scores_like_log_probabilities(3)
         after = before.clone()

@@ -7,9 +7,10 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from endpoint.automaton import OUTSIDE, Automaton
+from endpoint.automaton import MAX_EARNED, OUTSIDE, Automaton
 from endpoint.steering import (
     BARE_SHARE,
+    LIST_COST,
     LISTS_KEPT,
     MAX_WORD_TOKENS,
     REPORTED,
@@ -97,6 +98,19 @@ def test_a_boost_of_zero_is_no_bias_and_says_so() -> None:
 
 def test_a_bias_rewards_a_word_after_a_space_fully_and_a_bare_one_by_half() -> None:
     assert begins(steering(biased("Jon", boost=2)).automaton) == {" ": 2.0, "J": 2.0 * BARE_SHARE}
+
+
+def test_a_word_of_one_token_earns_as_much_as_one_of_two() -> None:
+    """What it sounds like does not depend on how many tokens it takes."""
+    assert begins(steering(biased("张", boost=2)).automaton) == {"张": 4.0}
+    assert begins(steering(biased("张伟", boost=2)).automaton) == {"张": 2.0}
+
+
+@pytest.mark.parametrize(("words", "most"), [(1, MAX_EARNED), (1000, MAX_EARNED - 3 * LIST_COST)])
+def test_the_more_words_the_less_each_can_earn(words: int, most: float) -> None:
+    """Among a thousand some sound like whatever is said."""
+    steered = steering(biased(*map(chr, range(0x4E00, 0x4E00 + words)), boost=5))
+    assert list(begins(steered.automaton).values()) == pytest.approx([most] * words)
 
 
 def test_words_of_too_many_tokens_are_reported_and_get_no_bonus_at_all() -> None:
