@@ -22,8 +22,7 @@ from bench.hotwords.answers import fingerprint
 from bench.hotwords.corpus import Samples
 from bench.hotwords.encodings import Encodings
 from bench.hotwords.lists import Request
-from endpoint.automaton import MAX_EARNED
-from endpoint.steering import MIN_BEAMS
+from endpoint.steering import MIN_BEAMS, most_earned, per_token
 from services.contracts.inference import SAMPLE_RATE
 
 BATCH = 8
@@ -37,6 +36,9 @@ Bias = dict[tuple[int, ...], float]
 
 class SequenceBias:
     """transformers' `generate`: one list for all rows, the whole bonus on a word's last token."""
+
+    follows_engine = True
+    """Its beams and what a word earns are those of our method."""
 
     def __init__(self, model: Path, language: str, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -87,15 +89,12 @@ class SequenceBias:
         return [self._processor.tokenizer.decode(row, skip_special_tokens=True) for row in tokens]
 
     def _bias(self, words: Sequence[str], boost: float) -> Bias:
-        """As many nats for each token as in our method, 6 at most, on a word's last token.
-
-        Our own gives a word of a long list less, and a word of one token as much as one of two.
-        """
+        """The total that our own method gives to a word, on its last token."""
         spelled = list(itertools.chain.from_iterable(_spellings(word) for word in words))
         texts = [text for text, _ in spelled]
         encoded = self._processor.tokenizer(texts, add_special_tokens=False)["input_ids"]
         return {
-            tuple(ids): min(boost * share * len(ids), MAX_EARNED)
+            tuple(ids): min(per_token(boost * share, len(ids)) * len(ids), most_earned(len(words)))
             for ids, (_, share) in zip(encoded, spelled, strict=True)
             if boost
         }
@@ -130,6 +129,8 @@ def _convert(model: Path, converted: Path) -> None:
 
 class FasterWhisper:
     """faster-whisper: the words joined by commas are its prompt; one request at a time."""
+
+    follows_engine = False
 
     def __init__(self, model: Path, language: str, threads: int, work: Path) -> None:
         converted = work / f"ct2-{fingerprint(model.iterdir())[:16]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 import endpoint
-from bench.hotwords.arms import Arm, Ours
+from bench.hotwords.arms import Arm
 from bench.hotwords.lists import Request
 
 
@@ -33,7 +33,7 @@ class Notebook:
         self, name: str, arm: Arm, requests: Sequence[Request], boost: float, *, run: bool
     ) -> Answers | None:
         """Those noted down; else new ones, or None where nothing is to be run."""
-        made_by = self._model + (self._engine if isinstance(arm, Ours) else "")
+        made_by = self._model + (self._engine if arm.follows_engine else "")
         path = self._folder / f"{name}-{_key(made_by, requests, boost)}.json"
         if path.exists():
             return msgspec.json.decode(path.read_bytes(), type=Answers)

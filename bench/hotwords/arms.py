@@ -19,6 +19,9 @@ BATCH = 8
 class Arm(Protocol):
     """One way to transcribe; `boost` means nothing to those that only prompt."""
 
+    follows_engine: bool
+    """Whether other code of our engine may give other texts."""
+
     @property
     def spared(self) -> float:
         """As in `Encodings`."""
@@ -47,6 +50,8 @@ class RememberingModel(WhisperModel):
 
 class Ours:
     """Our engine; without a method it does not get the words."""
+
+    follows_engine = True
 
     def __init__(self, model: RememberingModel, language: str, method: HotwordMethod | None) -> None:
         self._engine = Engine(model, "test model", bundled=True)
