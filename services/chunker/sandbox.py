@@ -5,6 +5,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -87,15 +88,20 @@ def _reduced(whole: Sandbox) -> Sandbox:
 
 def _trial(sandbox: Sandbox) -> tuple[dict[str, str], str]:
     """Reasons by protection that failed; and what ffmpeg said where it did not start."""
-    done = subprocess.run(
+    with subprocess.Popen(
         sandbox.command(["-version"], mode=confinement.TRY),
         env=environ(),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=TRIAL_SECONDS,
-        check=False,
-    )
-    said = done.stderr.decode(errors="replace").splitlines()
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as done:
+        hung = threading.Timer(TRIAL_SECONDS, done.kill)
+        hung.start()
+        try:
+            _, errors = done.communicate()
+        finally:
+            hung.cancel()
+    said = errors.decode(errors="replace").splitlines()
     named = [line.removeprefix(confinement.MARK) for line in said if line.startswith(confinement.MARK)]
     reasons = dict(line.split(" ", 1) for line in named if line.split(" ", 1)[0] in sandbox.in_force)
     failure = "" if done.returncode == 0 else (said or [f"exit code {done.returncode}"])[-1]

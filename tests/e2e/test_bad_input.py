@@ -270,7 +270,7 @@ async def test_a_full_disk_budget_refuses_new_uploads_until_earlier_ones_are_del
         refused = await _until_status(tight_api, silence, 503)
         go_on.set()
     assert refused["error"]["code"] == "storage_full"
-    assert "delete earlier ones" in refused["error"]["message"]
+    assert "delete earlier recordings" in refused["error"]["message"]
     assert running.result()[0] == 201
     await tight_api.finished(job)
     assert len((await tight_api.text(job)).split()) > 30

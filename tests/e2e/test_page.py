@@ -149,7 +149,7 @@ async def test_a_session_that_is_over_leads_to_the_login(browser: Browser, stack
     page = await browser.new_page(base_url=stack.url, locale="en-GB")
     await log_in(page, stack.username, stack.password)
     await expect(page.locator(".username")).to_have_text(stack.username)
-    await page.get_by_role("link", name="Sign out").click()
+    await page.get_by_role("link", name="Sign out", exact=True).click()
     await expect(page).to_have_url("/login")
     await page.goto("/")
     await expect(page).to_have_url("/login")

@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
+from services.chunker import sandbox
 from services.chunker.child import DecodeLimits, ffmpeg
 from services.chunker.decode import BLOCK_SAMPLES, Decoding, decoded
 from services.chunker.problems import BadRecording
@@ -69,7 +70,17 @@ def nothing_left_behind() -> Iterator[None]:
 
 def ffmpegs() -> list[psutil.Process]:
     """Decoders of this process, also those that are not ffmpeg yet."""
-    return list(psutil.Process().children())
+    decoders = {sandbox.LAUNCHER.name, LIMITS.sandbox.decoder}
+    return [child for child in psutil.Process().children() if decoders & _words(child)]
+
+
+def _words(process: psutil.Process) -> set[str]:
+    """Of its command line, with the launcher by its name alone."""
+    try:
+        words = process.cmdline()
+    except psutil.NoSuchProcess:
+        return set()
+    return {*words, *(Path(word).name for word in words)}
 
 
 async def decode(

@@ -188,6 +188,12 @@ class Runtime:
         self.asked = asked
         return {"Body": self}
 
+    async def __aenter__(self) -> "Runtime":
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        pass
+
     async def read(self) -> bytes:
         return msgspec.json.encode(InferenceResult(text="hello", language="en", segments=()))
 
