@@ -2,6 +2,7 @@
 
 import random
 import struct
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,6 +14,8 @@ HEAD_BYTES = 512
 """Most formats say within so much how they are to be read."""
 LIES = (0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF, 0xFFFF_FFFE)
 BASE_SECONDS = 3.0
+NUMBERED_AT_RANDOM = {"ogg", "opus", "webm"}
+"""ffmpeg gives their streams another number every time, unless it is told not to."""
 
 Mutation = Callable[[bytes, random.Random, Mapping[str, bytes]], bytes]
 """Makes of a file, with chance and all good files, another one."""
@@ -28,11 +31,19 @@ class Damaged(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def good_files(folder: Path) -> dict[str, bytes]:
-    """Some seconds of speech in every format."""
+    """Some seconds of speech in every format, the same bytes every time."""
     folder.mkdir(parents=True, exist_ok=True)
-    for fmt in FORMATS:
-        recording(folder / fmt, seconds=BASE_SECONDS, seed=11, fmt=fmt)
-    return {fmt: (folder / fmt).read_bytes() for fmt in FORMATS}
+    return {fmt: _good_file(folder / fmt, fmt) for fmt in FORMATS}
+
+
+def _good_file(path: Path, fmt: str) -> bytes:
+    recording(path, seconds=BASE_SECONDS, seed=11, fmt=fmt)
+    if fmt not in NUMBERED_AT_RANDOM:
+        return path.read_bytes()
+    same = path.with_suffix(".same")
+    copied = ("-c", "copy", "-fflags", "+bitexact", *FORMATS[fmt][-2:])
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", str(path), *copied, str(same)], check=True)
+    return same.read_bytes()
 
 
 def damaged(good: Mapping[str, bytes], count: int, seed: int) -> Iterator[Damaged]:

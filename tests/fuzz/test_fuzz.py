@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.__main__ import fuzzed
-from tests.fuzz.mutations import MUTATIONS, damaged
+from tests.fuzz.mutations import MUTATIONS, damaged, good_files
 from tests.fuzz.watch import trespasses
 from tests.speech import FORMATS
 
@@ -21,6 +21,10 @@ async def test_hostile_files_achieve_nothing(tmp_path: Path) -> None:
     assert sum(tally.files for tally in outcome.kinds.values()) > FILES + 50
     assert outcome.identical == outcome.honest > 5
     assert outcome.calls > 1000
+
+
+def test_good_files_are_the_same_every_time(tmp_path: Path) -> None:
+    assert good_files(tmp_path / "one") == good_files(tmp_path / "two")
 
 
 def test_the_same_seed_makes_the_same_files() -> None:
