@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
-from services.contracts.inference import SAMPLE_RATE
+from services.contracts.inference import SAMPLE_RATE, Word
 from services.contracts.messages import JobOptions, JobRecord, JobState, Problem, UploadState
 from services.gateway.forecast import Outlook
 from services.gateway.progress import Progress, View
+from services.gateway.transcript import Gap, HotwordsSum, Line, Stretch
 
 JSON = "application/json"
 
@@ -42,6 +43,31 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     position: int | msgspec.UnsetType | None = msgspec.UNSET
     seconds_left: float | msgspec.UnsetType | None = msgspec.UNSET
     progress: View | msgspec.UnsetType = msgspec.UNSET
+
+
+class JobPage(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of a user's jobs, newest first."""
+
+    jobs: list[Job]
+    next: str | None
+    """Where the next page begins, for `after`."""
+
+
+class WholeTranscript(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a job's words so far; times are seconds from the start of the recording."""
+
+    id: str
+    name: str
+    status: JobState
+    language: str | None
+    duration: float | None
+    text: str
+    segments: list[Line]
+    words: list[Word] | None
+    gaps: list[Gap]
+    skipped: list[Stretch]
+    hotwords: HotwordsSum | None
+    notices: list[str]
 
 
 def json_response(

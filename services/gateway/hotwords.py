@@ -31,6 +31,13 @@ class HotwordLists:
         await self._lists.put(topology.hotword_list(owner), hotwords)
 
 
+class Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a stored list."""
+
+    success: bool = True
+    config: Hotwords
+
+
 HOTWORD_LISTS = web.AppKey("hotword_lists", HotwordLists)
 
 
@@ -45,7 +52,7 @@ async def post_hotwords(request: web.Request) -> web.Response:
     identity = await caller(request)
     config = parsed(await _body(request))
     await request.app[HOTWORD_LISTS].put(identity.owner, config)
-    return json_response({"success": True, "config": config})
+    return json_response(Saved(config=config))
 
 
 def parsed(body: bytes) -> Hotwords:

@@ -8,7 +8,7 @@ from aiohttp import web
 from services.common import subtitles
 from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
-from services.gateway.answers import Job, json_response, location, shown, viewed
+from services.gateway.answers import Job, JobPage, WholeTranscript, json_response, location, shown, viewed
 from services.gateway.caller import caller
 from services.gateway.errors import InvalidRequest
 from services.gateway.identity import Identity
@@ -42,9 +42,9 @@ async def list_jobs(request: web.Request) -> web.Response:
     if key := request.query.get("idempotency_key"):
         record = await request.app[JOBS].get(identity.owner, job_id(identity.user, checked_key(key)))
         found = [shown(record)] if record and not record.deleted else []
-        return json_response({"jobs": found, "next": None})
+        return json_response(JobPage(jobs=found, next=None))
     records, more = await request.app[JOBS].page(identity.owner, _limit(request), request.query.get("after"))
-    return json_response({"jobs": [shown(record) for record in records], "next": more})
+    return json_response(JobPage(jobs=[shown(record) for record in records], next=more))
 
 
 async def get_job(request: web.Request) -> web.Response:
@@ -90,22 +90,22 @@ async def _whole_job(request: web.Request, record: JobRecord) -> Job:
     return shown(record, progress, await request.app[JOBS].outlook(record, viewed(record, progress)))
 
 
-async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> dict[str, object]:
+async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> WholeTranscript:
     job = shown(record, await request.app[RESULTS].progress(record))
-    return {
-        "id": job.id,
-        "name": job.name,
-        "status": job.status,
-        "language": found.language,
-        "duration": job.duration,
-        "text": found.text,
-        "segments": found.lines,
-        "words": found.words,
-        "gaps": found.gaps,
-        "skipped": found.skipped,
-        "hotwords": found.hotwords,
-        "notices": found.notices,
-    }
+    return WholeTranscript(
+        id=job.id,
+        name=job.name,
+        status=job.status,
+        language=found.language,
+        duration=job.duration,
+        text=found.text,
+        segments=found.lines,
+        words=found.words,
+        gaps=found.gaps,
+        skipped=found.skipped,
+        hotwords=found.hotwords,
+        notices=found.notices,
+    )
 
 
 async def _record(request: web.Request, identity: Identity) -> JobRecord:

@@ -1,12 +1,13 @@
 """Logging in and out, renewing tokens, and saying who one is."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
-from services.contracts.claims import Tokens
+from services.contracts.claims import PublicKey, Tokens
 from services.gateway.answers import json_response
 from services.gateway.bodies import in_time
 from services.gateway.door import DOOR
@@ -60,6 +61,12 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     username: str
     roles: tuple[str, ...]
     notice: str | None
+
+
+class KeySet(msgspec.Struct, frozen=True, kw_only=True):
+    """Public keys as a JWK set (RFC 7517)."""
+
+    keys: Sequence[PublicKey]
 
 
 def routes() -> list[web.RouteDef]:
@@ -128,7 +135,7 @@ async def get_me(request: web.Request) -> web.Response:
 
 async def get_keys(request: web.Request) -> web.Response:
     """The public keys that verify access tokens, as a JWK set (RFC 7517)."""
-    return json_response({"keys": await request.app[DOOR].keys.listed()}, headers=KEYS_HEADERS)
+    return json_response(KeySet(keys=await request.app[DOOR].keys.listed()), headers=KEYS_HEADERS)
 
 
 async def _log_in_by_form(request: web.Request) -> web.Response:
