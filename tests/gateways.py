@@ -31,6 +31,7 @@ from services.contracts.messages import (
     JobState,
     Problem,
 )
+from services.contracts.personal_tokens import Scope
 from services.contracts.topology import Stream
 from services.dev.nats_server import NatsServer
 from services.dev.processes import free_port
@@ -81,11 +82,13 @@ async def identify(request: web.Request) -> Identity:
     user = request.headers.get("X-User", "")
     if user == "nobody":
         raise Unauthorized("log in first")
+    scopes = request.headers.get("X-Scopes")
     return Identity(
         user=user,
         owner=owner_token(user),
         session=request.headers.get("X-Session", f"session-{user}"),
-        roles=(),
+        roles=tuple(request.headers.get("X-Roles", "").split()),
+        scopes=None if scopes is None else tuple(map(Scope, scopes.split())),
     )
 
 

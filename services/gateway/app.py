@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from services.gateway import events, hotwords, job_routes, login, pages, seed
+from services.gateway.access import Access, Route
 from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
 from services.gateway.caller import IDENTIFY, Identify, by_token
@@ -27,25 +28,31 @@ from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS, Streams
 from services.gateway.wakeups import WAKEUPS, wakeups
 
+OPEN, READ, TRANSCRIBE, SESSION = Access.OPEN, Access.READ, Access.TRANSCRIBE, Access.SESSION
+
 SETTINGS = web.AppKey("settings", Settings)
 
 ROUTES = (
-    *login.routes(),
-    web.get("/", pages.get_index),
-    web.get("/static/{path:.+}", pages.get_static),
-    web.post("/v1/jobs", job_routes.post_job),
-    web.get("/v1/jobs", job_routes.list_jobs),
-    web.get("/v1/jobs/{id}", job_routes.get_job),
-    web.delete("/v1/jobs/{id}", job_routes.delete_job),
-    web.post("/v1/jobs/{id}/retry", job_routes.retry_job),
-    web.get("/v1/jobs/{id}/events", events.get_events),
-    web.get("/v1/jobs/{id}/transcript", job_routes.get_transcript),
-    web.get("/api/hotwords", hotwords.get_hotwords),
-    web.post("/api/hotwords", hotwords.post_hotwords),
-    web.post("/transcribe", seed.post_transcribe),
-    web.get("/stream", seed.get_stream),
-    web.post("/api/transcribe", seed.post_transcribe_and_wait),
+    *login.ROUTES,
+    Route(SESSION, web.get("/", pages.get_index)),
+    Route(OPEN, web.get("/static/{path:.+}", pages.get_static)),
+    Route(TRANSCRIBE, web.post("/v1/jobs", job_routes.post_job)),
+    Route(READ, web.get("/v1/jobs", job_routes.list_jobs)),
+    Route(READ, web.get("/v1/jobs/{id}", job_routes.get_job)),
+    Route(TRANSCRIBE, web.delete("/v1/jobs/{id}", job_routes.delete_job)),
+    Route(TRANSCRIBE, web.post("/v1/jobs/{id}/retry", job_routes.retry_job)),
+    Route(READ, web.get("/v1/jobs/{id}/events", events.get_events)),
+    Route(READ, web.get("/v1/jobs/{id}/transcript", job_routes.get_transcript)),
+    Route(READ, web.get("/api/hotwords", hotwords.get_hotwords)),
+    Route(TRANSCRIBE, web.post("/api/hotwords", hotwords.post_hotwords)),
+    Route(TRANSCRIBE, web.post("/transcribe", seed.post_transcribe)),
+    Route(READ, web.get("/stream", seed.get_stream)),
+    Route(TRANSCRIBE, web.post("/api/transcribe", seed.post_transcribe_and_wait)),
 )
+"""Every route with what it asks of its caller, checked before the handler runs (`access.Access` explains):
+OPEN asks nobody, KNOWN lets in every login and token, READ and TRANSCRIBE every login and the tokens of that
+scope, SESSION logins only, ADMIN logins of users with the role admin. A handler asks `caller` who it is, and
+whose things are whose remains its own concern."""
 
 
 def create_app(settings: Settings, identify: Identify = by_token) -> web.Application:
@@ -61,7 +68,7 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app.cleanup_ctx.extend([buses, _wakeups, _door, _stores])
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(secured(settings.public_url))
-    app.add_routes(ROUTES)
+    app.add_routes([route.guarded() for route in ROUTES])
     return app
 
 

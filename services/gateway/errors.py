@@ -3,7 +3,7 @@
 * HttpError           a status, a code for programs, a message for people, and the field at fault
   + InvalidRequest, InvalidOption, BadHotwords, EmptyFile            400
   + Unauthorized                                                     401
-  + WrongOrigin                                                      403
+  + WrongOrigin, Forbidden, InsufficientScope                        403
   + NotFound                                                         404
   + UploadTooSlow, UploadInterrupted                                 408
   + UploadInProgress, DifferentContent, JobRunning, NoGaps, AudioExpired   409
@@ -75,6 +75,20 @@ class WrongOrigin(HttpError):
 
     status = 403
     code = "wrong_origin"
+
+
+class Forbidden(HttpError):
+    """We know who is asking, and it is not for them."""
+
+    status = 403
+    code = "forbidden"
+
+
+class InsufficientScope(HttpError):
+    """The personal access token was made for other things."""
+
+    status = 403
+    code = "insufficient_scope"
 
 
 class NotFound(HttpError):

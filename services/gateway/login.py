@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from services.contracts.claims import PublicKey, Tokens
+from services.gateway.access import Access, Route
 from services.gateway.answers import json_response
 from services.gateway.bodies import in_time
 from services.gateway.door import DOOR
@@ -67,19 +68,6 @@ class KeySet(msgspec.Struct, frozen=True, kw_only=True):
     """Public keys as a JWK set (RFC 7517)."""
 
     keys: Sequence[PublicKey]
-
-
-def routes() -> list[web.RouteDef]:
-    """Every route of this module."""
-    return [
-        web.get("/login", get_login),
-        web.post("/login", post_login),
-        web.get("/logout", get_logout),
-        web.post("/v1/auth/refresh", post_refresh),
-        web.post("/v1/auth/logout", post_logout),
-        web.get("/v1/me", get_me),
-        web.get("/.well-known/jwks.json", get_keys),
-    ]
 
 
 async def get_login(request: web.Request) -> web.Response:
@@ -214,3 +202,15 @@ async def _form(request: web.Request) -> Credentials:
 
 def _too_large() -> TooLarge:
     return TooLarge(f"a login takes at most {MAX_BODY_BYTES} bytes")
+
+
+ROUTES = (
+    Route(Access.OPEN, web.get("/login", get_login)),
+    Route(Access.OPEN, web.post("/login", post_login)),
+    Route(Access.OPEN, web.get("/logout", get_logout)),
+    Route(Access.OPEN, web.post("/v1/auth/refresh", post_refresh)),
+    Route(Access.SESSION, web.post("/v1/auth/logout", post_logout)),
+    Route(Access.KNOWN, web.get("/v1/me", get_me)),
+    Route(Access.OPEN, web.get("/.well-known/jwks.json", get_keys)),
+)
+"""Every route of this module; `GET /logout` and the refresh look themselves for what is presented."""
