@@ -35,6 +35,7 @@ SETTINGS = web.AppKey("settings", Settings)
 ROUTES = (
     *login.ROUTES,
     Route(SESSION, web.get("/", pages.get_index)),
+    Route(SESSION, web.get("/settings", pages.get_settings)),
     Route(OPEN, web.get("/static/{path:.+}", pages.get_static)),
     Route(TRANSCRIBE, web.post("/v1/jobs", job_routes.post_job)),
     Route(READ, web.get("/v1/jobs", job_routes.list_jobs)),

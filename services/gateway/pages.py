@@ -8,7 +8,6 @@ import msgspec
 from aiohttp import web
 
 from services.common.errors import Misconfigured
-from services.gateway.caller import caller
 from services.gateway.errors import NotFound
 
 FOLDER = Path(__file__).parent / "web"
@@ -70,9 +69,13 @@ def read_pages(folder: Path = FOLDER) -> Pages:
 
 
 async def get_index(request: web.Request) -> web.Response:
-    """The page; `caller` sends those who are not logged in to the login."""
-    await caller(request)
+    """The page; those who are not logged in are sent to the login."""
     return request.app[PAGES].answer(request, "index.html")
+
+
+async def get_settings(request: web.Request) -> web.Response:
+    """The page of what a user sets once: tokens, and what else has a section there."""
+    return request.app[PAGES].answer(request, "settings.html")
 
 
 async def get_static(request: web.Request) -> web.Response:

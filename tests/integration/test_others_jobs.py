@@ -135,8 +135,9 @@ async def waits_for_ones_own(ann: Ann) -> None:
 
 async def shows_nobodys_data(ann: Ann) -> None:
     """The page and its files are the same for everybody."""
-    hers = await ann.ask("GET", "/", user="ann")
-    assert await ann.ask("GET", "/") == hers
+    for page in ("/", "/settings"):
+        hers = await ann.ask("GET", page, user="ann")
+        assert await ann.ask("GET", page) == hers
     status, _body = await ann.ask("GET", f"/static/{ann.job}")
     assert status == 404
 
@@ -147,6 +148,7 @@ async def is_about_sessions(_ann: Ann) -> None:
 
 TRIES: dict[tuple[str, str], Try] = {
     ("GET", "/"): shows_nobodys_data,
+    ("GET", "/settings"): shows_nobodys_data,
     ("GET", "/static/{path:.+}"): shows_nobodys_data,
     ("GET", "/login"): is_about_sessions,
     ("POST", "/login"): is_about_sessions,

@@ -13,6 +13,7 @@ from tests.gateways import Gateway
 READING, WRITING = Access.READ, Access.TRANSCRIBE
 EXCEPTIONS = {
     ("GET", "/"): Access.SESSION,
+    ("GET", "/settings"): Access.SESSION,
     ("GET", "/static/{path:.+}"): Access.OPEN,
     ("GET", "/login"): Access.OPEN,
     ("POST", "/login"): Access.OPEN,

@@ -4,11 +4,11 @@ import * as api from "./api.js";
 import { Announcer } from "./announcer.js";
 import { acceptFiles } from "./dropzone.js";
 import { part } from "./element.js";
+import { Frame } from "./frame.js";
 import { Hotwords } from "./hotwords.js";
-import { bindLanguageSwitch, say, startLanguage } from "./i18n.js";
+import { startLanguage } from "./i18n.js";
 import { Options } from "./options.js";
 import { Pane } from "./pane.js";
-import { explain } from "./problem.js";
 import { ask } from "./question.js";
 import { UploadQueue } from "./queue.js";
 import { Recordings } from "./recordings.js";
@@ -19,7 +19,7 @@ class Page {
   constructor(root) {
     this.root = root;
     this.dialog = part(root, "dialog");
-    this.alert = part(root, ".alert");
+    this.frame = new Frame(root);
     this.options = new Options(part(root, ".options"));
     this.hotwords = new Hotwords(part(root, ".hotwords"));
     const [list, more, empty] = [".rows", ".more", ".rows-empty"].map((name) => part(root, name));
@@ -37,17 +37,15 @@ class Page {
   }
 
   start() {
-    bindLanguageSwitch(part(this.root, ".language"));
+    this.frame.start();
     acceptFiles(part(this.root, ".dropzone"), part(this.root, "#file"), (files) => this.upload(files));
-    part(this.alert, "button").addEventListener("click", () => (this.alert.hidden = true));
     addEventListener("hashchange", () => this.#openAddressed());
     part(this.root, ".skip-link").addEventListener("click", (event) => {
       event.preventDefault(); // the part behind # names a recording
       this.pane.root.focus();
     });
     this.hotwords.start();
-    this.#guard(() => this.#greet());
-    this.#guard(() => this.recordings.start()).then(() => this.#openAddressed());
+    this.frame.guard(() => this.recordings.start()).then(() => this.#openAddressed());
   }
 
   upload(files) {
@@ -62,7 +60,7 @@ class Page {
     if (answer === "stop") recording.upload.stop();
     if (answer !== "erase") return;
     recording.upload?.stop();
-    await this.#guard(async () => {
+    await this.frame.guard(async () => {
       const id = recording.id ?? (await api.jobOfUpload(recording.upload.key))?.id;
       if (id) await api.erase(id).catch((problem) => problem.status === 404 || Promise.reject(problem));
       this.#forget(recording);
@@ -71,15 +69,7 @@ class Page {
 
   /** Have its gaps tried again; asking twice does no harm. */
   async fill(recording) {
-    await this.#guard(async () => recording.learn(await api.fillGaps(recording.id)));
-  }
-
-  async #greet() {
-    const { username, notice } = await api.me();
-    part(this.root, ".username").textContent = username;
-    const banner = part(this.root, ".banner");
-    banner.textContent = notice ?? "";
-    banner.hidden = !notice;
+    await this.frame.guard(async () => recording.learn(await api.fillGaps(recording.id)));
   }
 
   async #openAddressed() {
@@ -90,7 +80,7 @@ class Page {
     }
     if (address && !recording) {
       history.replaceState(null, "", "#");
-      this.#complain({ code: "not_found" });
+      this.frame.complain({ code: "not_found" });
     }
     if (recording === this.pane.recording && recording) return;
     const chosen = document.activeElement?.classList.contains("row-link");
@@ -110,21 +100,6 @@ class Page {
   #forget(recording) {
     this.recordings.remove(recording);
     if (recording === this.pane.recording) location.hash = "";
-  }
-
-  async #guard(action) {
-    try {
-      await action();
-    } catch (problem) {
-      this.#complain(problem);
-    }
-  }
-
-  #complain(problem) {
-    if (!problem.code) throw problem; // a mistake of ours belongs on the console
-    if (problem.code === "unauthorized") return;
-    this.alert.hidden = false;
-    say(part(this.alert, ".alert-text"), () => explain(problem));
   }
 }
 

@@ -4,6 +4,8 @@ export const ENGLISH = {
   "app.name": "Whisper Web UI",
   "app.skip": "Skip to the transcript",
   "app.language": "Language of this page",
+  "app.recordings": "Recordings",
+  "app.settings": "Settings",
   "app.logout": "Sign out",
   "app.logout_everywhere": "Sign out everywhere",
   "app.logout_everywhere_hint": "Ends every session of yours, on all devices",
@@ -131,6 +133,8 @@ export const ENGLISH = {
     "You can keep the text of the part of “{name}” that has arrived, or erase everything.",
   "question.stop": "Stop, keep the text",
   "question.keep": "Go on",
+
+  "settings.title": "Settings",
 
   "time.seconds": "{seconds} s",
   "time.minutes": "{minutes} min",

@@ -4,6 +4,8 @@ export const CHINESE = {
   "app.name": "Whisper 语音转写",
   "app.skip": "跳到转写文本",
   "app.language": "页面语言",
+  "app.recordings": "录音",
+  "app.settings": "设置",
   "app.logout": "退出登录",
   "app.logout_everywhere": "退出所有设备",
   "app.logout_everywhere_hint": "结束您在所有设备上的会话",
@@ -127,6 +129,8 @@ export const CHINESE = {
   "question.stop_text": "可以保留“{name}”已到达部分的文字，也可以全部删除。",
   "question.stop": "停止并保留文字",
   "question.keep": "继续",
+
+  "settings.title": "设置",
 
   "time.seconds": "{seconds} 秒",
   "time.minutes": "{minutes} 分钟",
