@@ -18,6 +18,8 @@ from services.gateway.jobs import JOBS, Jobs
 from services.gateway.login import LOGIN_PAGE
 from services.gateway.login_page import read_login_page
 from services.gateway.middleware import answered, measured
+from services.gateway.openapi import routes as openapi
+from services.gateway.openapi.routes import DOCUMENT, made
 from services.gateway.pages import PAGES, read_pages
 from services.gateway.parts import PROCESS_WINDOW
 from services.gateway.reception import Stores
@@ -34,6 +36,8 @@ SETTINGS = web.AppKey("settings", Settings)
 
 ROUTES = (
     *login.ROUTES,
+    Route(OPEN, web.get("/openapi.json", openapi.get_document)),
+    Route(OPEN, web.get("/docs", openapi.get_docs)),
     Route(SESSION, web.get("/", pages.get_index)),
     Route(SESSION, web.get("/settings", pages.get_settings)),
     Route(OPEN, web.get("/static/{path:.+}", pages.get_static)),
@@ -63,6 +67,7 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app[BUS_SETTINGS] = settings
     app[IDENTIFY] = identify
     app[PAGES] = read_pages()
+    app[DOCUMENT] = made(ROUTES)
     app[LOGIN_PAGE] = read_login_page()
     app[STREAMS] = Streams(settings)
     app[BODY_SECONDS] = settings.stall_seconds

@@ -28,6 +28,16 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     content_type: str
     etag: str
 
+    def answer(self, request: web.Request, *, status: int = 200) -> web.Response:
+        """The file, or 304 where the browser has it already."""
+        headers = {"Cache-Control": "no-cache", "ETag": f'"{self.etag}"', "Vary": "Cookie"}
+        known = request.if_none_match or ()
+        if status == 200 and any(tag.value == self.etag for tag in known):
+            return web.Response(status=304, headers=headers)
+        return web.Response(
+            body=self.body, status=status, headers={**headers, "Content-Type": self.content_type}
+        )
+
 
 class Pages:
     """Every file below a folder, by its path in it."""
@@ -36,21 +46,11 @@ class Pages:
         self._files = files
 
     def answer(self, request: web.Request, path: str, *, status: int = 200) -> web.Response:
-        """The file, or 304 where the browser has it already."""
+        """The file of this path."""
         file = self._files.get(path)
         if file is None:
             raise NotFound("there is nothing at this address")
-        headers = {
-            "Cache-Control": "no-cache",
-            "ETag": f'"{file.etag}"',
-            "Vary": "Cookie",
-        }
-        known = request.if_none_match or ()
-        if status == 200 and any(tag.value == file.etag for tag in known):
-            return web.Response(status=304, headers=headers)
-        return web.Response(
-            body=file.body, status=status, headers={**headers, "Content-Type": file.content_type}
-        )
+        return file.answer(request, status=status)
 
 
 PAGES = web.AppKey("pages", Pages)

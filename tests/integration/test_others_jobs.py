@@ -135,7 +135,7 @@ async def waits_for_ones_own(ann: Ann) -> None:
 
 async def shows_nobodys_data(ann: Ann) -> None:
     """The page and its files are the same for everybody."""
-    for page in ("/", "/settings"):
+    for page in ("/", "/settings", "/docs", "/openapi.json"):
         hers = await ann.ask("GET", page, user="ann")
         assert await ann.ask("GET", page) == hers
     status, _body = await ann.ask("GET", f"/static/{ann.job}")
@@ -149,6 +149,8 @@ async def is_about_sessions(_ann: Ann) -> None:
 TRIES: dict[tuple[str, str], Try] = {
     ("GET", "/"): shows_nobodys_data,
     ("GET", "/settings"): shows_nobodys_data,
+    ("GET", "/docs"): shows_nobodys_data,
+    ("GET", "/openapi.json"): shows_nobodys_data,
     ("GET", "/static/{path:.+}"): shows_nobodys_data,
     ("GET", "/login"): is_about_sessions,
     ("POST", "/login"): is_about_sessions,

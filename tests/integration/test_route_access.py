@@ -14,6 +14,8 @@ READING, WRITING = Access.READ, Access.TRANSCRIBE
 EXCEPTIONS = {
     ("GET", "/"): Access.SESSION,
     ("GET", "/settings"): Access.SESSION,
+    ("GET", "/docs"): Access.OPEN,
+    ("GET", "/openapi.json"): Access.OPEN,
     ("GET", "/static/{path:.+}"): Access.OPEN,
     ("GET", "/login"): Access.OPEN,
     ("POST", "/login"): Access.OPEN,

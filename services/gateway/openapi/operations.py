@@ -1,0 +1,13 @@
+"""Every operation of the API, in the order of the document."""
+
+from services.gateway.openapi import accounts, hotwords, itself, jobs, replaced
+
+OPERATIONS = (
+    *accounts.OPERATIONS,
+    *jobs.OPERATIONS,
+    *hotwords.OPERATIONS,
+    *replaced.OPERATIONS,
+    *itself.OPERATIONS,
+)
+UNDOCUMENTED = frozenset({"/", "/docs", "/settings", "/static/{path:.+}"})
+"""Pages for people."""
