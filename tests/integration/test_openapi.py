@@ -14,7 +14,7 @@ from tests.speech import recording
 
 PASSWORD = "a password of some length"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-EXAMPLES = 15
+EXAMPLES = 8
 SECONDS = 240
 ENDS_THE_SESSION = ("/logout", "/v1/auth/logout")
 LISTENING = ("/v1/jobs/{id}/events", "/stream")
