@@ -54,6 +54,8 @@ class Delivery:
     attempt: int
     sequence: int
     """Of the message in its stream: the same in every delivery."""
+    stored_at: float
+    """When it was stored, by the broker's clock, as Unix time."""
 
 
 class Places(Protocol):
@@ -71,7 +73,8 @@ class Consumer(Generic[M]):
     """One durable queue: how its messages are read and handled, and who is told when we give up.
 
     `patience_seconds` is how long transient failures are retried, counted from the first one that this
-    process saw: time spent waiting in the queue is nobody's failure. None retries for ever.
+    process saw, or from where the error says: time spent waiting in the queue is nobody's failure as such.
+    None retries for ever.
     """
 
     stream: str
@@ -232,7 +235,9 @@ class Consumer(Generic[M]):
         if self.patience_seconds is None:
             return False
         now = time.monotonic()
-        failing_since = self._failing.setdefault(delivery.sequence, now)
+        first = now if error.since is None else error.since
+        failing_since = min(self._failing.get(delivery.sequence, now), first)
+        self._failing[delivery.sequence] = failing_since
         while len(self._failing) > REMEMBERED_FAILURES:
             del self._failing[next(iter(self._failing))]
         return now - failing_since > self.patience_seconds
@@ -262,6 +267,7 @@ def _delivery(msg: Msg) -> Delivery:
         headers=dict(msg.headers or {}),
         attempt=metadata.num_delivered or 1,
         sequence=metadata.sequence.stream,
+        stored_at=metadata.timestamp.timestamp(),
     )
 
 

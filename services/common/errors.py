@@ -50,6 +50,8 @@ class Transient(ServiceError):
         super().__init__(message, code=code)
         self.retry_after = retry_after
         self.max_attempts = max_attempts
+        self.since: float | None = None
+        """Since when this trouble keeps the work waiting (`time.monotonic()`), where before this try."""
 
 
 class BrokerUnavailable(Transient):

@@ -100,6 +100,7 @@ def rights() -> dict[Role, Rights]:
                 topology.gap("*"),
                 topology.dead_letter(Stream.CHUNK),
                 *_read(Stream.RES, Stream.JOB),
+                *_list(Stream.CHUNK),
                 *_purge(Stream.RES),
                 *(subject for consumer in TRANSCRIBERS.values() for subject in _consume(consumer)),
             ),

@@ -1,6 +1,7 @@
 """Take chunks from the queue, have them transcribed, store what was heard."""
 
 import asyncio
+import time
 from collections import OrderedDict
 
 import msgspec
@@ -29,6 +30,7 @@ from services.contracts.messages import (
 from services.contracts.topology import TRANSCRIBERS, Stream
 from services.transcriber.endpoint import Endpoint
 from services.transcriber.errors import ModelFailed
+from services.transcriber.gate import Gate
 from services.transcriber.settings import Settings
 from services.transcriber.turns import Turns
 
@@ -51,6 +53,7 @@ class Transcriber:
         self._endpoint = endpoint
         self._settings = settings
         self._jobs = Documents(bus, Stream.JOB, JobRecord)
+        self._gate = Gate(settings.chunk_patience_seconds)
         self._failures: OrderedDict[str, int] = OrderedDict()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -60,6 +63,8 @@ class Transcriber:
         async with asyncio.TaskGroup() as group:
             for lane in Lane:
                 group.create_task(self._consumer(lane, turns).run(self._bus, slots, stop))
+            await stop.wait()
+            self._gate.end()
 
     def _consumer(self, lane: Lane, turns: Turns) -> Consumer[TranscribeChunk]:
         spec = TRANSCRIBERS[lane]
@@ -87,21 +92,32 @@ class Transcriber:
         run = run_id(command.job, command.run)
         if await self._bus.last(Stream.RES, topology.text(run, command.chunk)) is not None:
             return  # a repeated delivery of a chunk that is done
-        record = await self._live_record(command)
-        if record is None:
-            DROPPED.inc()
-            return
-        options, seconds = record.options.inference(), (command.end - command.start) / SAMPLE_RATE
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         try:
-            result = await self._endpoint.transcribe(delivery.data, options, seconds)
+            event = await self._transcribed(command, delivery)
         except ModelFailed as error:
             raise self._counted(delivery.subject, error) from error
-        notices = self._endpoint.notices(options, result)
-        event = _event(command, result, notices, loop.time() - started)
+        if event is None:
+            DROPPED.inc()
+            return
         await when_room(lambda: self._publish(command, topology.text(run, command.chunk), event))
-        AUDIO_SECONDS.inc(seconds)
+        AUDIO_SECONDS.inc((command.end - command.start) / SAMPLE_RATE)
+
+    async def _transcribed(self, command: TranscribeChunk, delivery: Delivery) -> ChunkTranscribed | None:
+        """What the endpoint heard; None if the job was deleted, also while the chunk waited for its turn."""
+        async with self._gate.passage(lambda: self._age(delivery)):
+            record = await self._live_record(command)
+            if record is None:
+                return None
+            options, seconds = record.options.inference(), (command.end - command.start) / SAMPLE_RATE
+            started = time.monotonic()
+            result = await self._endpoint.transcribe(delivery.data, options, seconds)
+            self._gate.open()
+        notices = self._endpoint.notices(options, result)
+        return _event(command, result, notices, time.monotonic() - started)
+
+    async def _age(self, delivery: Delivery) -> float:
+        """For how many seconds the chunk is stored, by the broker's clock."""
+        return max(0.0, await self._bus.now(Stream.CHUNK) - delivery.stored_at)
 
     async def _live_record(self, command: TranscribeChunk) -> JobRecord | None:
         """The job's record, unless the job was deleted or its upload begun anew."""
