@@ -25,6 +25,11 @@ def job_id(user: str, idempotency_key: str) -> str:
     return _token("job", user, idempotency_key, length=26)
 
 
+def content_token(sha256: str, options: str) -> str:
+    """What a recording holds and how it is to be transcribed, as a subject token of 26 characters."""
+    return _token("content", sha256, options, length=26)
+
+
 def is_job_id(text: str) -> bool:
     """Whether `text` has the form of a job id, so that it may stand in a subject."""
     return _JOB_ID.fullmatch(text) is not None

@@ -43,6 +43,8 @@ class InferenceOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=
 
     language: str | None = None
     """ISO-639-1 code such as `en` or `zh`; None lets the model detect it."""
+    languages: tuple[str, ...] = ()
+    """What it may detect; empty is everything that it knows."""
     task: Task = Task.TRANSCRIBE
     hotwords: Hotwords | None = None
     timestamps: Timestamps = Timestamps.SEGMENT

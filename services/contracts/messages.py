@@ -68,6 +68,9 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the user asked for; fixed when the job is made."""
 
     language: str | None = None
+    languages: tuple[str, ...] = ()
+    """Those that the recording may be in, where there are several and no `language`."""
+    prompt: str = ""
     task: Task = Task.TRANSCRIBE
     hotwords: Hotwords | None = None
     timestamps: Timestamps = Timestamps.SEGMENT
@@ -79,6 +82,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
         """The part of the options that the model needs."""
         return InferenceOptions(
             language=self.language,
+            languages=self.languages,
+            prompt=self.prompt,
             task=self.task,
             hotwords=self.hotwords,
             timestamps=self.timestamps,
@@ -132,6 +137,12 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Why the job failed, or what the user should know of a job that ended well (cut short at ...)."""
     deleted: bool = False
     """A tombstone: nobody shows this job again, and the janitor erases whatever of it comes back."""
+
+
+class SameContent(msgspec.Struct, frozen=True, kw_only=True, tag="same-content.v1"):
+    """Which job was the first of a recording, so that the same sent again is not transcribed again."""
+
+    job: str
 
 
 class EndOfUpload(msgspec.Struct, frozen=True, kw_only=True, tag="upload.ended.v1"):

@@ -58,6 +58,7 @@ def rights() -> dict[Role, Rights]:
                 topology.part("*"),
                 *(topology.waiting(lane, "*", "*") for lane in Lane),
                 topology.job_record("*", "*"),
+                topology.same_content("*", "*"),
                 topology.hotword_list("*", "*"),
                 *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS),
                 *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB, Stream.TOKENS),

@@ -230,6 +230,11 @@ def job_record(owner: str, job: str) -> str:
     return f"$KV.JOB.{owner}.{job}"
 
 
+def same_content(owner: str, content: str) -> str:
+    """Which job of this owner was the first of its content (`identifiers.content_token`)."""
+    return f"$KV.JOB.{owner}.same.{content}"
+
+
 def hotword_list(owner: str, name: str = "default") -> str:
     """A user's stored hotword configuration."""
     return f"$KV.HOTWORDS.{owner}.{name}"

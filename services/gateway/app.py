@@ -17,7 +17,9 @@ from services.gateway.intake import INTAKE, Intake
 from services.gateway.jobs import JOBS, Jobs
 from services.gateway.login import LOGIN_PAGE
 from services.gateway.login_page import read_login_page
-from services.gateway.middleware import answered, measured
+from services.gateway.middleware import answered, identified, measured
+from services.gateway.openai import audio, models
+from services.gateway.openai.repeats import REPEATS, Repeats
 from services.gateway.openapi import routes as openapi
 from services.gateway.openapi.routes import DOCUMENT, made
 from services.gateway.pages import PAGES, read_pages
@@ -30,7 +32,13 @@ from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS, Streams
 from services.gateway.wakeups import WAKEUPS, wakeups
 
-OPEN, READ, TRANSCRIBE, SESSION = Access.OPEN, Access.READ, Access.TRANSCRIBE, Access.SESSION
+OPEN, KNOWN, READ, TRANSCRIBE, SESSION = (
+    Access.OPEN,
+    Access.KNOWN,
+    Access.READ,
+    Access.TRANSCRIBE,
+    Access.SESSION,
+)
 
 SETTINGS = web.AppKey("settings", Settings)
 
@@ -48,6 +56,10 @@ ROUTES = (
     Route(TRANSCRIBE, web.post("/v1/jobs/{id}/retry", job_routes.retry_job)),
     Route(READ, web.get("/v1/jobs/{id}/events", events.get_events)),
     Route(READ, web.get("/v1/jobs/{id}/transcript", job_routes.get_transcript)),
+    Route(TRANSCRIBE, web.post("/v1/audio/transcriptions", audio.post_transcription)),
+    Route(TRANSCRIBE, web.post("/v1/audio/translations", audio.post_translation)),
+    Route(KNOWN, web.get("/v1/models", models.list_models)),
+    Route(KNOWN, web.get("/v1/models/{model}", models.get_model)),
     Route(READ, web.get("/api/hotwords", hotwords.get_hotwords)),
     Route(TRANSCRIBE, web.post("/api/hotwords", hotwords.post_hotwords)),
     Route(TRANSCRIBE, web.post("/transcribe", seed.post_transcribe)),
@@ -73,6 +85,7 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app[BODY_SECONDS] = settings.stall_seconds
     app.cleanup_ctx.extend([buses, _wakeups, _door, _stores])
     app.on_shutdown.append(_end_streams)
+    app.on_response_prepare.append(identified)
     app.on_response_prepare.append(secured(settings.public_url))
     app.add_routes([route.guarded() for route in ROUTES])
     return app
@@ -102,6 +115,7 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
     app[RESULTS] = Results(bus)
     app[FEEDS] = Feeds(app[JOBS], app[RESULTS], app[WAKEUPS])
     app[RETRIES] = Retries(bus, app[JOBS], app[RESULTS])
+    app[REPEATS] = Repeats(bus, app[JOBS], app[RESULTS], app[RETRIES])
     stores = Stores(
         bus=app[UPLOAD_BUS],
         window=asyncio.Semaphore(PROCESS_WINDOW),

@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from services.contracts.hotwords import MAX_BOOST, Hotwords, InvalidHotwords, validated
-from services.contracts.inference import Task, Timestamps
+from services.contracts.inference import MAX_PROMPT_CHARACTERS, Task, Timestamps
 from services.contracts.languages import NAMES
 from services.contracts.messages import JobOptions, Priority
 from services.gateway.errors import BadHotwords, InvalidOption
@@ -16,6 +16,8 @@ from services.gateway.errors import BadHotwords, InvalidOption
 FIELDS = (
     "name",
     "language",
+    "languages",
+    "prompt",
     "task",
     "hotwords",
     "hotword_method",
@@ -47,8 +49,11 @@ def job_name(fields: Mapping[str, str], filename: str | None) -> str:
 def job_options(fields: Mapping[str, str], stored: Hotwords) -> JobOptions:
     """The options of a job; `stored` are the user's own hotwords, for uploads that bring none."""
     hotwords = _hotwords(fields, stored)
+    languages = _languages(fields)
     return JobOptions(
-        language=_language(fields.get("language", "")),
+        language=languages[0] if len(languages) == 1 else None,
+        languages=languages if len(languages) > 1 else (),
+        prompt=_prompt(fields.get("prompt", "")),
         task=_choice(fields, "task", Task, Task.TRANSCRIBE),
         hotwords=hotwords if hotwords.words else None,
         timestamps=_choice(fields, "timestamps", Timestamps, Timestamps.SEGMENT),
@@ -81,15 +86,33 @@ def _hotwords(fields: Mapping[str, str], stored: Hotwords) -> Hotwords:
         raise BadHotwords(str(error), field=field) from None
 
 
-def _language(text: str) -> str | None:
+def _languages(fields: Mapping[str, str]) -> tuple[str, ...]:
+    """The languages that the recording may be in, each once; none where any is possible."""
+    if fields.get("language") and fields.get("languages"):
+        raise InvalidOption("send language or languages, not both", field="languages")
+    one = _language(fields.get("language", ""), "language")
+    if one is not None:
+        return (one,)
+    several = (_language(text, "languages") for text in fields.get("languages", "").split(","))
+    return tuple(dict.fromkeys(code for code in several if code is not None))
+
+
+def _language(text: str, field: str) -> str | None:
     code = text.strip().lower()
     if code in ("", "auto"):
         return None
     if code not in NAMES:
         raise InvalidOption(
-            f"unknown language {text!r}: use a code such as en or zh, or auto", field="language"
+            f"unknown language {text[:80]!r}: use a code such as en or zh, or auto", field=field
         )
     return code
+
+
+def _prompt(text: str) -> str:
+    """The end of a long one is what the model would get anyway."""
+    if "<|" in text or "|>" in text:
+        raise InvalidOption("prompt must not hold <| or |>, the model's own marks", field="prompt")
+    return text.strip()[-MAX_PROMPT_CHARACTERS:]
 
 
 def _choice(fields: Mapping[str, str], field: str, choices: type[E], default: E) -> E:

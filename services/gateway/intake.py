@@ -16,6 +16,7 @@ from services.contracts.topology import Stream
 from services.gateway.beside import beside
 from services.gateway.budgets import Budgets
 from services.gateway.errors import InvalidRequest, TooManyUploads
+from services.gateway.fields import Fields, OwnFields
 from services.gateway.identity import Identity
 from services.gateway.limits import Entrance, limits
 from services.gateway.reception import Deadline, Reception, Stores, too_large
@@ -45,11 +46,16 @@ class Intake:
         self.budgets = Budgets(stores.bus, settings.storage_refuse_share)
 
     async def take(
-        self, request: web.Request, identity: Identity, *, only: tuple[str, ...] | None = None
+        self,
+        request: web.Request,
+        identity: Identity,
+        fields: Fields | None = None,
+        *,
+        whole: bool = False,
     ) -> tuple[JobRecord, bool]:
         """Store the recording of a request; its job, and whether it is new.
 
-        Fields that are not in `only` are ignored; without it, unknown ones are refused.
+        `fields` takes the fields around it. With `whole`, nothing stays of an upload that breaks off.
         """
         key = idempotency_key(request)
         self._check_length(request)
@@ -58,9 +64,14 @@ class Intake:
         ledger = await self._stores.jobs.ledger(identity.owner)
         with self._entrance.admitted(identity.owner, job_id(identity.user, key), ledger, now), self._slot():
             meter = Meter(request, self._settings.stall_seconds)
-            submission = Submission(request, meter, only=only)
+            submission = Submission(request, meter, OwnFields() if fields is None else fields)
             reception = Reception(
-                self._stores, identity, key, submission, max_bytes=self._settings.max_upload_bytes
+                self._stores,
+                identity,
+                key,
+                submission,
+                max_bytes=self._settings.max_upload_bytes,
+                whole=whole,
             )
             return await self._received(reception, meter)
 

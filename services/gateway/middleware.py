@@ -13,6 +13,7 @@ from structlog.contextvars import bound_contextvars
 from services.common.errors import ServiceError, Transient
 from services.gateway.answers import json_response
 from services.gateway.errors import HttpError, Unauthorized, UnsupportedMediaType
+from services.gateway.openai import errors as openai_errors
 
 log = structlog.get_logger()
 
@@ -29,13 +30,24 @@ SECONDS = Histogram(
 )
 
 
+REQUEST_ID = web.RequestKey("request_id", str)
+"""What the log calls a request; its answer says it in `X-Request-Id`."""
+
+
+async def identified(request: web.Request, response: web.StreamResponse) -> None:
+    """Tell the client which request this was."""
+    if REQUEST_ID in request:
+        response.headers["X-Request-Id"] = request[REQUEST_ID]
+
+
 @web.middleware
 async def measured(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Log and count each request once, when it is over."""
     started = time.monotonic()
     route = _route(request)
     status = 499  # the client left, or the process stopped; nginx's number for it
-    with bound_contextvars(request_id=uuid.uuid4().hex[:12]):
+    request[REQUEST_ID] = uuid.uuid4().hex[:12]
+    with bound_contextvars(request_id=request[REQUEST_ID]):
         try:
             response = await handler(request)
             status = response.status
@@ -85,6 +97,9 @@ def _refusal(request: web.Request, status: int, error: ServiceError, field: str 
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         headers["Retry-After"] = str(math.ceil(retry_after))
+    if request.path.startswith(openai_errors.PATHS):
+        headers |= openai_errors.headers(error)
+        return json_response(openai_errors.body(status, error), status=status, headers=headers)
     if not ours:
         return json_response({"error": str(error)}, status=status, headers=headers)
     body = {"code": error.code, "message": str(error)}

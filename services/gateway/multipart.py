@@ -13,8 +13,6 @@ import msgspec
 from services.gateway.errors import InvalidRequest, UploadInterrupted
 
 MAX_HEADER_BYTES = 16 * 1024
-MAX_PARTS = 64
-"""Three times as many as there are fields: reading many small ones costs more than one large."""
 MAX_BOUNDARY_BYTES = 70
 """RFC 2046, 5.1.1."""
 
@@ -29,8 +27,10 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 class MultipartReader:
     """Parts one after the other: `next_part()`, then `body()` of that part to its end."""
 
-    def __init__(self, source: AsyncIterator[bytes], boundary: str) -> None:
+    def __init__(self, source: AsyncIterator[bytes], boundary: str, most: int) -> None:
+        """At most so many parts are read."""
         self._source = source
+        self._most = most
         self._delimiter = b"\r\n--" + boundary.encode()
         self._buffer = b"\r\n"  # so that a boundary at the very start has its line break too
         self._in_body = True
@@ -45,8 +45,8 @@ class MultipartReader:
         if self._buffer[:2] == b"--":
             return None
         self._parts += 1
-        if self._parts > MAX_PARTS:
-            raise InvalidRequest(f"the form has more than {MAX_PARTS} fields")
+        if self._parts > self._most:
+            raise InvalidRequest(f"the form has more than {self._most} fields")
         headers = await self._until(b"\r\n\r\n")
         self._in_body = True
         return _part(headers)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
@@ -86,6 +87,16 @@ class PartWriter:
         """Store the last part, with the count and the hash of all bytes, after every other is stored."""
         await self._settled()
         await self._store_last(EndOfUpload(bytes=self.size, sha256=self.sha256))
+
+    async def read_back(self) -> AsyncIterator[bytes]:
+        """Everything written so far, from the stream."""
+        await self._flush(at_least=1)
+        await self._settled()
+        for number in range(self._number):
+            stored = await self._bus.last(Stream.UP, topology.part(self._run, number), by_leader=True)
+            if stored is None:
+                raise UploadInterrupted("the upload was erased while it ran; send the recording again")
+            yield stored.data
 
     async def interrupt(self, problem: Problem) -> None:
         """Say in the stream why the upload ends here, keeping what arrived without a hole."""

@@ -58,13 +58,24 @@ class Reception:
     """`receive` beside `watch`; when either fails, `abandon`."""
 
     def __init__(
-        self, stores: Stores, identity: Identity, key: str, submission: Submission, *, max_bytes: int
+        self,
+        stores: Stores,
+        identity: Identity,
+        key: str,
+        submission: Submission,
+        *,
+        max_bytes: int,
+        whole: bool = False,
     ) -> None:
+        """With `whole`, an upload that breaks off is erased: nobody has use for a part of it."""
         self._stores = stores
         self._identity = identity
         self._job = job_id(identity.user, key)
         self._submission = submission
         self._max_bytes = max_bytes
+        self._whole = whole
+        self._runs: set[int] = set()
+        """Of this job, those that are ours."""
         self._record: JobRecord | None = None
         self._writer: PartWriter | None = None
 
@@ -102,16 +113,15 @@ class Reception:
             return
         if isinstance(error, NotFound):  # deleted, or begun anew elsewhere: not ours any more
             await self._writer.cancel()
-        elif _never_began(error, self._writer):
+        elif self._whole or _never_began(error, self._writer):
             await self._writer.cancel()
             await self._erase(self._record, problem_of(error))
         else:
             await self._interrupt(self._record, self._writer, problem_of(error))
 
     async def _options(self) -> JobOptions:
-        return forms.job_options(
-            self._submission.fields, await self._stores.hotwords.get(self._identity.owner)
-        )
+        stored = await self._stores.hotwords.get(self._identity.owner)
+        return forms.job_options(self._submission.fields.options(), stored)
 
     def _draft(self, options: JobOptions) -> JobRecord:
         return JobRecord(
@@ -133,20 +143,19 @@ class Reception:
         return Lane.SHORT if announced is not None and announced < SHORT_UPLOAD_BYTES else Lane.LONG
 
     def _name(self) -> str:
-        return forms.job_name(self._submission.fields, self._submission.filename)
+        return forms.job_name(self._submission.fields.options(), self._submission.filename)
 
     async def _stored(self, record: JobRecord, first: bytes, pieces: AsyncIterator[bytes]) -> JobRecord:
-        self._writer = writer = PartWriter(
-            self._stores.bus, run_id(record.id, record.run), self._stores.window
-        )
-        self._record = record
+        self._runs.add(record.run)
+        writer = self._parts_of(record)
+        self._writer, self._record = writer, record
         log.info("upload_begun", job=record.id, run=record.run, announced_bytes=record.announced_bytes)
         await writer.write(first)
         async for piece in pieces:
             if writer.size + len(piece) > self._max_bytes:
                 raise too_large(self._max_bytes)
             await writer.write(piece)
-        await self._close(record)
+        writer, record = await self._close(writer, record)
         await writer.end()
         stored = await self._change(
             record, upload=UploadState.STORED, upload_bytes=writer.size, sha256=writer.sha256
@@ -156,15 +165,40 @@ class Reception:
         log.info("upload_stored", job=record.id, run=record.run, bytes=writer.size)
         return stored
 
-    async def _close(self, record: JobRecord) -> None:
+    def _parts_of(self, record: JobRecord) -> PartWriter:
+        return PartWriter(self._stores.bus, run_id(record.id, record.run), self._stores.window)
+
+    async def _close(self, writer: PartWriter, record: JobRecord) -> tuple[PartWriter, JobRecord]:
         """Read the rest of the form; options that stand there are final before the last part is stored."""
-        may_follow = self._submission.fields_may_follow
         if not await self._submission.close():
-            return
-        if not may_follow:
-            raise InvalidRequest("fields stand before and after the file; put all of them before it")
+            return writer, record
         options = await self._options()
-        await self._change(record, name=self._name(), options=options, lane=self._lane(options))
+        changes = {"name": self._name(), "options": options, "lane": self._lane(options)}
+        if self._submission.fields_may_follow:
+            return writer, await self._change(record, **changes)
+        if not self._submission.fields.either_side:
+            raise InvalidRequest("fields stand before and after the file; put all of them before it")
+        if options == record.options or writer.futile:
+            return writer, record
+        return await self._begun_again(writer, msgspec.structs.replace(record, **changes))
+
+    async def _begun_again(self, old: PartWriter, record: JobRecord) -> tuple[PartWriter, JobRecord]:
+        """Move what was uploaded to a new run: the one that began with other options counts no more."""
+        new = msgspec.structs.replace(record, run=record.run + 1)
+        self._runs.add(new.run)
+        await self._stores.jobs.start(new)
+
+        def begun(old: JobRecord) -> JobRecord:
+            return new if old.run == record.run and not old.deleted else old
+
+        if await self._stores.jobs.change(record, begun) != new:
+            raise NotFound("the job was deleted during its upload")
+        writer = self._parts_of(new)
+        async for piece in old.read_back():
+            await writer.write(piece)
+        self._writer, self._record = writer, new
+        await self._stores.jobs.erase_run(new, record.run)
+        return writer, new
 
     async def _compare(self, record: JobRecord, first: bytes, pieces: AsyncIterator[bytes]) -> None:
         """Read the recording again without storing it; raises `DifferentContent`."""
@@ -177,7 +211,7 @@ class Reception:
         else:
             await self._submission.close()
         own = record.options.hotwords or Hotwords()
-        options = forms.job_options(self._submission.fields, own)
+        options = forms.job_options(self._submission.fields.options(), own)
         if digest.hexdigest() != record.sha256 or options != record.options:
             raise DifferentContent(
                 "this Idempotency-Key stands for a job with other content or options; use a new key"
@@ -187,9 +221,9 @@ class Reception:
         if self._record is None or self._writer is None:
             return
         found = await self._stores.jobs.get(self._record.owner, self._record.id)
-        if found is None or found.deleted or found.run != self._record.run:
+        if found is None or found.deleted or found.run not in self._runs:
             found = await self._stores.jobs.newest(self._record)
-        if found is None or found.deleted or found.run != self._record.run:
+        if found is None or found.deleted or found.run not in self._runs:
             raise NotFound("the job was deleted during its upload")
         if found.upload is UploadState.INTERRUPTED:
             raise UploadInterrupted("the upload paused for too long and was ended; send the recording again")

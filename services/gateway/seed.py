@@ -14,15 +14,15 @@ from services.contracts.messages import (
     ChunkTranscribed,
     JobEnded,
     JobRecord,
-    JobState,
-    Problem,
 )
 from services.gateway.answers import json_response, shown
 from services.gateway.caller import caller, may_listen
 from services.gateway.errors import HttpError, Unavailable
 from services.gateway.feeds import RECHECK_SECONDS
+from services.gateway.fields import OwnFields
 from services.gateway.intake import INTAKE
 from services.gateway.jobs import JOBS
+from services.gateway.outcomes import RECORDINGS_FAULT, problem_of
 from services.gateway.pages import PAGES
 from services.gateway.results import RESULTS
 from services.gateway.sse import STREAMS, EventStream, event_stream_response
@@ -33,20 +33,6 @@ FIELDS = ("hotwords", "hotword_method")
 """What the old form knows; its other fields were ignored, and still are."""
 NOTHING_YET = "nothing was uploaded in this session yet; send a recording first"
 GONE = "the recording was deleted"
-UNKNOWN = Problem(code="failed", message="the recording could not be transcribed")
-RECORDINGS_FAULT = frozenset(
-    {
-        "empty_file",
-        "not_audio",
-        "playlist",
-        "no_sound_track",
-        "unknown_codec",
-        "index_missing",
-        "undecodable",
-        "too_long",
-    }
-)
-"""Problems that another recording would not have had."""
 
 
 class Init(msgspec.Struct, frozen=True, kw_only=True, tag="init"):
@@ -79,7 +65,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
 async def post_transcribe(request: web.Request) -> web.Response:
     """Take a recording in; browsers that sent the form get the page."""
     identity = await caller(request)
-    record, _new = await request.app[INTAKE].take(request, identity, only=FIELDS)
+    record, _new = await request.app[INTAKE].take(request, identity, OwnFields(FIELDS))
     if "text/html" in request.headers.get("Accept", ""):
         return request.app[PAGES].answer(request, "index.html")
     return json_response({"success": True, "job_id": record.id})
@@ -89,7 +75,7 @@ async def post_transcribe_and_wait(request: web.Request) -> web.Response:
     """Take a recording in and answer when its text is there; the job goes on if the client does not wait."""
     identity = await caller(request)
     try:
-        record, _new = await request.app[INTAKE].take(request, identity, only=FIELDS)
+        record, _new = await request.app[INTAKE].take(request, identity, OwnFields(FIELDS))
         transcript = await _ended(request, record)
     except HttpError as error:
         if error.status >= 500 or error.retry_after is not None:
@@ -99,14 +85,6 @@ async def post_transcribe_and_wait(request: web.Request) -> web.Response:
     if problem is None:
         return json_response({"success": True, "transcript": transcript.text})
     return json_response({"error": problem.message}, status=400 if problem.code in RECORDINGS_FAULT else 500)
-
-
-def problem_of(transcript: Transcript) -> Problem | None:
-    """Why an ended job gave no text, where it should have."""
-    ended = transcript.ended
-    if ended is None or ended.state is not JobState.COMPLETED:
-        return (ended and ended.problem) or UNKNOWN
-    return transcript.gaps[0].error if transcript.gaps and not transcript.text else None
 
 
 async def get_stream(request: web.Request) -> web.StreamResponse:

@@ -44,14 +44,36 @@ class EventStream:
     """One reader's connection. Whoever writes to it may be kept waiting by a reader that takes nothing."""
 
     def __init__(self, request: web.Request, response: web.StreamResponse) -> None:
+        """The answer begins with `begin`; until then the connection is only watched."""
         self._request = request
         self._response = response
         self._written_at = time.monotonic()
         self._writing_since: float | None = None
+        self._beat: bytes | None = None
         self.woken = asyncio.Event()
         """There may be news for this reader, or its connection is gone."""
         self.gone = False
         """The reader has left."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether the answer's head is sent."""
+        return self._beat is not None
+
+    async def begin(self, beat: bytes = COMMENT) -> None:
+        """Send the head of the answer, and from now on `beat` after each long silence."""
+        await self._response.prepare(self._request)
+        self._beat = beat
+
+    async def end(self) -> None:
+        """The answer is complete."""
+        await self._response.write_eof()
+
+    def break_off(self) -> None:
+        """Close the connection, so that nobody takes what was sent for the whole answer."""
+        log.info("answer_broken_off")
+        if self._request.transport is not None:
+            self._request.transport.close()
 
     async def send(self, data: object, *, event: str | None = None) -> None:
         """One event with `data` as JSON."""
@@ -80,8 +102,12 @@ class EventStream:
             log.info("reader_too_slow")
             CUT_OFF.inc()
             transport.abort()
-        elif now - self._written_at >= settings.heartbeat_seconds and not transport.get_write_buffer_size():
-            await self.comment()  # what is written to an empty buffer keeps nobody waiting
+        elif self._beat is not None and self._is_silent(now - settings.heartbeat_seconds, transport):
+            await self._response.write(self._beat)  # to an empty buffer, which keeps nobody waiting
+            self._written_at = time.monotonic()
+
+    def _is_silent(self, since: float, transport: asyncio.Transport) -> bool:
+        return self._written_at <= since and not transport.get_write_buffer_size()
 
 
 class Streams:
@@ -109,24 +135,25 @@ class Streams:
     @contextlib.asynccontextmanager
     async def open(self, request: web.Request, response: web.StreamResponse) -> AsyncIterator[EventStream]:
         """A stream that ends quietly when its reader goes or the broker is away: readers come back."""
-        stream = EventStream(request, response)
-        with self._counted(stream):
-            await response.prepare(request)  # where the reader has gone by now, its request ends here
+        with self.attended(request, response) as stream:
+            await stream.begin()  # where the reader has gone by now, its request ends here
             with _ended_quietly():
                 yield stream
-                await response.write_eof()
+                await stream.end()
 
     @contextlib.contextmanager
-    def _counted(self, stream: EventStream) -> Iterator[None]:
+    def attended(self, request: web.Request, response: web.StreamResponse) -> Iterator[EventStream]:
+        """A place among the streams for an answer that is yet to begin; raises `Unavailable` without one."""
         if self.open_now >= self._settings.max_streams:
             raise Unavailable(
                 f"{self.open_now} event streams are open, the most this server carries; try again soon",
                 retry_after=BUSY_RETRY_SECONDS,
             )
+        stream = EventStream(request, response)
         self._open.add(stream)
         try:
             with OPEN.track_inprogress():
-                yield
+                yield stream
         finally:
             self._open.discard(stream)
 

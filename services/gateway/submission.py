@@ -7,7 +7,7 @@ import aiohttp
 from aiohttp import web
 
 from services.gateway.errors import InvalidRequest, UnsupportedMediaType, UploadInterrupted, UploadTooSlow
-from services.gateway.forms import check_known
+from services.gateway.fields import Fields
 from services.gateway.multipart import MultipartReader, boundary_of
 
 FILE_FIELDS = ("file", "audio_file")
@@ -61,12 +61,10 @@ class Meter:
 class Submission:
     """`open` reads up to the recording, `recording` yields its bytes, `close` reads what follows it."""
 
-    def __init__(self, request: web.Request, meter: Meter, *, only: tuple[str, ...] | None = None) -> None:
-        """Fields outside `only` are ignored; without it, unknown ones are refused."""
-        self._only = only
-        self.fields: dict[str, str] = {}
+    def __init__(self, request: web.Request, meter: Meter, fields: Fields) -> None:
+        self.fields = fields
         for name, value in request.query.items():
-            self._put(name, value)
+            fields.put(name, value)
         self.filename: str | None = None
         self.announced_bytes = request.content_length
         """The whole body's length, a little more than the recording's in a form."""
@@ -75,7 +73,8 @@ class Submission:
         self._chunks = meter.chunks()
         self._form: MultipartReader | None = None
         if request.content_type == "multipart/form-data":
-            self._form = MultipartReader(self._chunks, boundary_of(request.headers["Content-Type"]))
+            boundary = boundary_of(request.headers["Content-Type"])
+            self._form = MultipartReader(self._chunks, boundary, fields.most)
         elif not request.content_type.startswith(("audio/", "video/", "application/octet-stream")):
             raise UnsupportedMediaType(
                 f"a body of type {request.content_type} is no recording: send multipart/form-data with a "
@@ -86,7 +85,7 @@ class Submission:
         """Read the fields before the recording."""
         if self._form is not None and not await self._read_fields(self._form):
             raise InvalidRequest("the form has no `file` field", field="file")
-        self.fields_may_follow = self._form is not None and not self.fields
+        self.fields_may_follow = self._form is not None and not self.fields.count
 
     def recording(self) -> AsyncIterator[bytes]:
         """The recording's bytes."""
@@ -94,12 +93,11 @@ class Submission:
 
     async def close(self) -> bool:
         """Read the fields after the recording; whether there were any."""
-        if self._form is None:
-            return False
-        before = len(self.fields)
-        if await self._read_fields(self._form):
+        before = self.fields.count
+        if self._form is not None and await self._read_fields(self._form):
             raise InvalidRequest("the form has two files; send one recording per request", field="file")
-        return len(self.fields) > before
+        self.fields.check_whole()
+        return self.fields.count > before
 
     async def _read_fields(self, form: MultipartReader) -> bool:
         """Read fields up to a file or the form's end; whether a file came."""
@@ -111,14 +109,5 @@ class Submission:
                     )
                 self.filename = part.filename
                 return True
-            self._put(part.name, await form.text(MAX_FIELD_BYTES))
+            self.fields.put(part.name, await form.text(MAX_FIELD_BYTES))
         return False
-
-    def _put(self, name: str, value: str) -> None:
-        if self._only is not None and name not in self._only:
-            return
-        if self._only is None:
-            check_known(name)
-        if name in self.fields:
-            raise InvalidRequest(f"the field {name!r} is given twice", field=name)
-        self.fields[name] = value

@@ -100,6 +100,11 @@ class Transcript:
         """The chunks that have their text, in order."""
         return [self._texts[number] for number in sorted(self._texts)]
 
+    def chunk(self, number: int, attempt: int) -> ChunkTranscribed | ChunkFailed | None:
+        """What became of a chunk: its text, or the failure of this attempt; None while that is open."""
+        gap = self._gaps.get(number)
+        return self._texts.get(number) or (gap if gap and gap.attempt >= attempt else None)
+
     @property
     def text(self) -> str:
         """Everything said so far."""
@@ -169,10 +174,19 @@ def joined(texts: Iterator[tuple[str, str]]) -> str:
     """Texts one after the other, each with its language: a space between, except where none is written."""
     whole = ""
     for text, language in texts:
-        piece = text.strip()
-        if piece:
-            whole += ("" if not whole or language in UNSPACED else " ") + piece
+        whole += following(text, language, begun=bool(whole))
     return whole
+
+
+def following(text: str, language: str, *, begun: bool) -> str:
+    """A text as it is added to what stands before it, if anything does."""
+    piece = text.strip()
+    return spaced(piece, language) if piece and begun else piece
+
+
+def spaced(piece: str, language: str) -> str:
+    """With a space before it, where the language is written with any."""
+    return piece if language in UNSPACED else f" {piece}"
 
 
 def _summed(reports: list[HotwordsReport]) -> HotwordsSum:

@@ -14,7 +14,7 @@ from services.common.service import site
 from services.dev.nats_server import NatsServer
 from services.dev.processes import free_port
 from services.gateway.app import ROUTES, create_app
-from services.gateway.multipart import MAX_PARTS
+from services.gateway.fields import MAX_FIELDS
 from services.gateway.security_headers import HEADERS
 from services.gateway.settings import Settings
 from tests.gateways import Gateway, StartGateway, form, identify, upload
@@ -141,7 +141,7 @@ async def test_a_form_of_a_hundred_thousand_parts_is_not_read(gateway: Gateway) 
     part = b'--b\r\nContent-Disposition: form-data; name="x%d"\r\n\r\n\r\n'
     body = b"".join(part % number for number in range(100_000)) + b"--b--\r\n"
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
-    for path, said in (("/v1/jobs", "unknown option"), ("/transcribe", f"more than {MAX_PARTS} fields")):
+    for path, said in (("/v1/jobs", "unknown option"), ("/transcribe", f"more than {MAX_FIELDS} fields")):
         async with gateway.request("POST", path, data=io.BytesIO(body), headers=headers) as answer:
             assert answer.status == 400
             assert said in await answer.text()

@@ -14,7 +14,7 @@ from services.contracts import topology
 from services.contracts.identifiers import owner_token, run_id
 from services.contracts.topology import Stream
 from services.gateway.app import ROUTES
-from tests.gateways import Gateway, cut, ended, publish, text, upload
+from tests.gateways import Gateway, cut, ended, form, publish, text, upload
 
 SECRET = "the merger is off"
 AUDIO = b"what ann recorded"
@@ -133,6 +133,15 @@ async def waits_for_ones_own(ann: Ann) -> None:
     assert status == 400
 
 
+async def waits_for_ones_own_in_openais_way(ann: Ann) -> None:
+    """The same; `test_openai_repeats.py` has two users send the same recording."""
+    headers = {"Idempotency-Key": ann.key}
+    for task in ("transcriptions", "translations"):
+        sent = form(b"", model="whisper-1")
+        status, _body = await ann.ask("POST", f"/v1/audio/{task}", headers=headers, data=sent)
+        assert status == 400
+
+
 async def shows_nobodys_data(ann: Ann) -> None:
     """The page and its files are the same for everybody."""
     for page in ("/", "/settings", "/docs", "/openapi.json"):
@@ -140,6 +149,12 @@ async def shows_nobodys_data(ann: Ann) -> None:
         assert await ann.ask("GET", page) == hers
     status, _body = await ann.ask("GET", f"/static/{ann.job}")
     assert status == 404
+
+
+async def names_models(ann: Ann) -> None:
+    """They are the same for everybody."""
+    for path in ("/v1/models", "/v1/models/whisper-1"):
+        assert await ann.ask("GET", path) == await ann.ask("GET", path, user="ann")
 
 
 async def is_about_sessions(_ann: Ann) -> None:
@@ -166,6 +181,10 @@ TRIES: dict[tuple[str, str], Try] = {
     ("POST", "/v1/jobs/{id}/retry"): as_if_it_were_not("POST", "/v1/jobs/{}/retry"),
     ("GET", "/v1/jobs/{id}/events"): as_if_it_were_not("GET", "/v1/jobs/{}/events"),
     ("GET", "/v1/jobs/{id}/transcript"): as_if_it_were_not("GET", "/v1/jobs/{}/transcript?format=text"),
+    ("POST", "/v1/audio/transcriptions"): waits_for_ones_own_in_openais_way,
+    ("POST", "/v1/audio/translations"): waits_for_ones_own_in_openais_way,
+    ("GET", "/v1/models"): names_models,
+    ("GET", "/v1/models/{model}"): names_models,
     ("GET", "/api/hotwords"): has_hotwords_of_ones_own,
     ("POST", "/api/hotwords"): changes_ones_own_hotwords,
     ("POST", "/transcribe"): transcribes_ones_own,

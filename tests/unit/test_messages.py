@@ -54,6 +54,7 @@ from services.contracts.messages import (
     MessageGivenUp,
     Problem,
     Range,
+    SameContent,
     StartJob,
     TranscribeChunk,
     UploadState,
@@ -136,6 +137,7 @@ EXPECTED: dict[str, msgspec.Struct] = {
         deleted=True,
     ),
     "end_of_upload": EndOfUpload(bytes=1_048_576, sha256="9f86d081884c7d65", interrupted=PROBLEM),
+    "same_content": SameContent(job=JOB),
     "start_job": StartJob(owner=OWNER, job=JOB, run=1, attempt=2),
     "transcribe_chunk": TranscribeChunk(
         owner=OWNER, job=JOB, run=1, attempt=2, chunk=3, start=480_000, end=900_000

@@ -20,7 +20,7 @@ async def pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
 
 
 async def taken_apart(source: AsyncIterator[bytes]) -> list[tuple[str, str | None, bytes]]:
-    reader, found = MultipartReader(source, BOUNDARY), []
+    reader, found = MultipartReader(source, BOUNDARY, 64), []
     while (part := await reader.next_part()) is not None:
         found.append((part.name, part.filename, b"".join([piece async for piece in reader.body()])))
     return found
@@ -53,7 +53,7 @@ async def test_what_cannot_be_a_boundary_is_handed_on_at_once() -> None:
         given.append(b"")
         yield b"\n--x-y--"
 
-    reader = MultipartReader(source(), BOUNDARY)
+    reader = MultipartReader(source(), BOUNDARY, 64)
     await reader.next_part()
     body = reader.body()
     assert (await anext(body), len(given)) == (b"first", 0)
@@ -68,7 +68,7 @@ async def test_a_body_that_ends_early_is_an_interrupted_upload() -> None:
 async def test_endless_headers_and_long_fields_are_refused() -> None:
     with pytest.raises(InvalidRequest):
         await taken_apart(pieces(b"--x-y\r\n" + b"a" * 50_000, 1000))
-    reader = MultipartReader(pieces(FIELD + b"--x-y--", 1000), BOUNDARY)
+    reader = MultipartReader(pieces(FIELD + b"--x-y--", 1000), BOUNDARY, 64)
     await reader.next_part()
     with pytest.raises(InvalidRequest):
         await reader.text(4)

@@ -114,6 +114,7 @@ def _shapes(operations: Iterable[Operation]) -> list[Shape]:
             for content in contents
         ),
         *(shape for operation in operations for shape in operation.events),
+        *(operation.refusal for operation in operations if operation.refusal),
     ]
 
 
@@ -189,6 +190,8 @@ def _errors(operation: Operation, access: Access, shapes: dict[str, Any]) -> dic
 
 def _refusal(operation: Operation, access: Access, shapes: dict[str, Any]) -> dict[str, Any]:
     ours, sentence = shapes[repr(ErrorBody)], shapes[repr(Sentence)]
+    if operation.refusal:
+        return dict(shapes[repr(operation.refusal)])
     if not operation.replaced:
         return dict(ours)
     if access is Access.OPEN:  # a login is a part of both APIs

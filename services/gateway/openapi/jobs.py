@@ -35,6 +35,11 @@ OPTIONS: dict[str, dict[str, object]] = {
         "default": "auto",
         "description": "ISO 639-1, such as `en` or `zh`, or `auto`.",
     },
+    "languages": {
+        "type": "string",
+        "description": "Languages that may be detected, separated by commas; not together with `language`.",
+    },
+    "prompt": {"type": "string", "description": "Text that is taken to precede each chunk."},
     "task": {"enum": [*Task], "default": Task.TRANSCRIBE, "description": "`translate` is to English."},
     "hotwords": {
         "type": "string",

@@ -67,6 +67,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """Besides those of every route."""
     events: tuple[type, ...] = ()
     """Shapes of the data of server-sent events, which OpenAPI has no place for but among the schemas."""
+    refusal: type | None = None
+    """The body of a refusal, where it is not ours."""
     replaced: bool = False
     """A route of the replaced application: refusals are a bare sentence, and a 302 instead of 401."""
 

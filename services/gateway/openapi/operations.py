@@ -1,11 +1,12 @@
 """Every operation of the API, in the order of the document."""
 
-from services.gateway.openapi import accounts, hotwords, itself, jobs, replaced
+from services.gateway.openapi import accounts, hotwords, itself, jobs, openai, replaced
 
 OPERATIONS = (
     *accounts.OPERATIONS,
     *jobs.OPERATIONS,
     *hotwords.OPERATIONS,
+    *openai.OPERATIONS,
     *replaced.OPERATIONS,
     *itself.OPERATIONS,
 )
