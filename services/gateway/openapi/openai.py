@@ -25,6 +25,7 @@ from services.gateway.openapi.operation import (
     Raw,
     answer,
 )
+from services.gateway.openapi.shapes import PLACE
 
 TAG = "OpenAI"
 STRINGS = {"type": "array", "items": {"type": "string"}}
@@ -55,11 +56,12 @@ EVENTS = (
     "`DiarizedSegment`, and last `TextDone`; the deltas add up to its text. Where it fails after that began, "
     "`OpenAIErrorBody`."
 )
+FORMATS = (Transcription, VerboseTranscription, DiarizedTranscription)
 ANSWERS = (
     Answer(
         text="The text, in the format asked for.",
         content=(
-            Content(shape=Transcription | VerboseTranscription | DiarizedTranscription),
+            Content(shape=Raw({"anyOf": [{"$ref": PLACE.format(name=kind.__name__)} for kind in FORMATS]})),
             Content(shape=STRING, media=TEXT),
             Content(shape=STRING, media="text/vtt"),
             Content(shape=STRING, media="text/event-stream"),
@@ -84,7 +86,7 @@ def _audio(path: str, summary: str) -> Operation:
         body=(Content(shape=FORM, media="multipart/form-data"),),
         answers=ANSWERS,
         errors=REFUSALS,
-        events=(TextDelta, DiarizedSegment, TextDone),
+        events=(*FORMATS, TextDelta, DiarizedSegment, TextDone),
         refusal=OpenAIErrorBody,
     )
 

@@ -66,7 +66,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[type[HttpError], ...] = ()
     """Besides those of every route."""
     events: tuple[type, ...] = ()
-    """Shapes of the data of server-sent events, which OpenAPI has no place for but among the schemas."""
+    """Shapes of the data of server-sent events, which OpenAPI has no place for but among the schemas; and
+    those that one `Raw` of several refers to."""
     refusal: type | None = None
     """The body of a refusal, where it is not ours."""
     replaced: bool = False
