@@ -109,7 +109,7 @@ class Consumer(Generic[M]):
                 if self.places is None:
                     await self._take(bus, await self._fetched(subscription))
                 else:
-                    await self._take_in_turn(bus, subscription, self.places)
+                    await self._take_in_turn(bus, subscription, self.places, stop)
                 _end_if_cancelled()
         finally:
             with contextlib.suppress(nats.errors.Error):
@@ -120,10 +120,16 @@ class Consumer(Generic[M]):
             await self._settle(bus, msg)
 
     async def _take_in_turn(
-        self, bus: Bus, subscription: JetStreamContext.PullSubscription, places: Places
+        self,
+        bus: Bus,
+        subscription: JetStreamContext.PullSubscription,
+        places: Places,
+        stop: asyncio.Event,
     ) -> None:
         """One slot at a time has a message that waits for its place, so that others find theirs elsewhere."""
         async with self._fetching:
+            if stop.is_set():
+                return
             msg = await self._fetched(subscription)
             if msg is None:
                 return

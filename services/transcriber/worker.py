@@ -8,10 +8,10 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
-from services.common.bus import Bus
+from services.common.bus import Bus, woken_within
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
-from services.common.errors import Permanent, ServiceError, Transient
+from services.common.errors import Permanent, ServiceError
 from services.common.room import when_room
 from services.contracts import topology
 from services.contracts.dead_letters import dead_letter
@@ -31,6 +31,7 @@ from services.contracts.topology import TRANSCRIBERS, Stream
 from services.transcriber.endpoint import Endpoint
 from services.transcriber.errors import ModelFailed
 from services.transcriber.gate import Gate
+from services.transcriber.refusals import MODEL_RETRY_SECONDS
 from services.transcriber.settings import Settings
 from services.transcriber.turns import Turns
 
@@ -54,12 +55,13 @@ class Transcriber:
         self._settings = settings
         self._jobs = Documents(bus, Stream.JOB, JobRecord)
         self._gate = Gate(settings.chunk_patience_seconds)
+        self._stop = asyncio.Event()
         self._failures: OrderedDict[str, int] = OrderedDict()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until the stop, then finish the chunks in hand."""
         slots = self._settings.transcriber_slots
-        turns = Turns(slots)
+        turns, self._stop = Turns(slots), stop
         async with asyncio.TaskGroup() as group:
             for lane in Lane:
                 group.create_task(self._consumer(lane, turns).run(self._bus, slots, stop))
@@ -92,15 +94,28 @@ class Transcriber:
         run = run_id(command.job, command.run)
         if await self._bus.last(Stream.RES, topology.text(run, command.chunk)) is not None:
             return  # a repeated delivery of a chunk that is done
-        try:
-            event = await self._transcribed(command, delivery)
-        except ModelFailed as error:
-            raise self._counted(delivery.subject, error) from error
+        event = await self._tried(command, delivery)
         if event is None:
             DROPPED.inc()
             return
         await when_room(lambda: self._publish(command, topology.text(run, command.chunk), event))
         AUDIO_SECONDS.inc((command.end - command.start) / SAMPLE_RATE)
+
+    async def _tried(self, command: TranscribeChunk, delivery: Delivery) -> ChunkTranscribed | None:
+        """What `_transcribed` gives, tried again here where the model fails.
+
+        Handed back in between, a poison chunk would come to one process after the other, and each would count
+        from one. Deliveries tell less: they also rise when the endpoint is cold, and when a process dies. So
+        only a process that ends in the middle forgets its count, and what it had tried is tried once more.
+        """
+        while True:
+            try:
+                return await self._transcribed(command, delivery)
+            except ModelFailed as error:
+                self._count(delivery.subject, error)
+                await woken_within(self._stop, error.retry_after or MODEL_RETRY_SECONDS)
+                if self._stop.is_set():
+                    raise
 
     async def _transcribed(self, command: TranscribeChunk, delivery: Delivery) -> ChunkTranscribed | None:
         """What the endpoint heard; None if the job was deleted, also while the chunk waited for its turn."""
@@ -148,15 +163,14 @@ class Transcriber:
         subject = topology.gap(run_id(command.job, command.run), command.chunk, command.attempt)
         await self._publish(command, subject, event)
 
-    def _counted(self, subject: str, error: ModelFailed) -> ServiceError:
+    def _count(self, subject: str, error: ModelFailed) -> None:
         """Give up a chunk on which the model failed often enough; being busy or cold never counts."""
         count = self._failures.pop(subject, 0) + 1
         if count >= self._settings.model_attempts:
-            return Permanent(f"{error} ({count} attempts)", code=error.code)
+            raise Permanent(f"{error} ({count} attempts)", code=error.code) from error
         self._failures[subject] = count
         while len(self._failures) > REMEMBERED_FAILURES:
             self._failures.popitem(last=False)
-        return Transient(str(error), code=error.code, retry_after=error.retry_after)
 
 
 def _command(delivery: Delivery) -> TranscribeChunk:

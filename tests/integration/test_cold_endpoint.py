@@ -1,4 +1,4 @@
-"""A queue full of chunks in front of an endpoint that refuses everybody, and then one that is up."""
+"""A queue of chunks in front of an endpoint that refuses everybody, or whose model fails."""
 
 import asyncio
 import contextlib
@@ -27,6 +27,8 @@ from tests.gateways import until
 from tests.pipeline import OWNER
 
 SLOTS = 4
+SOON = 3.5
+"""Seconds: one look into the queue, on a machine that has much to do; less than one for each slot."""
 CHUNKS = 20
 JOB = job_id("tester", "cold")
 RUN = run_id(JOB, 0)
@@ -169,7 +171,7 @@ async def test_a_stop_hands_back_what_waits_for_a_cold_endpoint(queue: Queue, en
     await queue.fill()
     async with queue.transcriber() as working:
         await until(held)
-        assert await working.stop() < 5
+        assert await working.stop() < SOON
     assert await queue.waiting() == CHUNKS
 
     endpoint.failing = lambda _call: None
@@ -193,3 +195,31 @@ async def test_an_endpoint_that_stays_cold_leaves_gaps_as_soon_as_it_did(
     assert {gap.problem.code for gap in gaps} == {"endpoint_cold"}
     assert time.monotonic() - started > patience
     assert endpoint.calls < CHUNKS
+
+
+async def test_a_poison_chunk_is_tried_as_often_by_many_processes_as_by_one(
+    queue: Queue, endpoint: StandIn
+) -> None:
+    endpoint.failing = lambda _call: refusal("ModelError", 424, "failed", original=500, said=b"broke")
+    await queue.fill(1)
+    async with queue.transcriber(), queue.transcriber(), queue.transcriber():
+        await until(queue.all_done, seconds=40)
+    [gap] = await queue.gaps()
+    assert (gap.problem.code, endpoint.calls) == ("model_failed", Settings().model_attempts)
+
+
+async def test_a_stop_hands_back_a_chunk_that_is_to_be_tried_again(queue: Queue, endpoint: StandIn) -> None:
+    endpoint.failing = lambda _call: refusal("ModelError", 424, "failed", original=500, said=b"broke")
+    await queue.fill(1)
+    async with queue.transcriber() as working:
+
+        async def failed() -> bool:
+            return endpoint.calls == 1
+
+        await until(failed)
+        assert await working.stop() < SOON
+    assert endpoint.calls == 1
+    endpoint.failing = lambda _call: None
+    async with queue.transcriber():
+        await until(queue.all_done)
+    assert await queue.texts() == 1
