@@ -9,6 +9,7 @@ from http.cookies import Morsel
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 
 from services.common.service import site
 from services.dev.processes import free_port
@@ -23,8 +24,9 @@ Answer = tuple[int, dict[str, str], str]
 class Browser:
     """A client that keeps no cookies by itself and follows no redirects."""
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(self, url: str, app: web.Application, session: aiohttp.ClientSession) -> None:
         self.url = url
+        self.app = app
         self._session = session
 
     async def ask(
@@ -72,9 +74,9 @@ class Browser:
             while (await self.ask(method, path, bearer=bearer))[0] != status:  # noqa: ASYNC110  # no event here
                 await asyncio.sleep(0.02)
 
-    async def log_in(self) -> Any:
+    async def log_in(self, user: str = "ann") -> Any:
         """The tokens of a new session."""
-        return await self.json("POST", "/login", json={"username": "ann", "password": "s3cret"})
+        return await self.json("POST", "/login", json={"username": user, "password": "s3cret"})
 
 
 @contextlib.asynccontextmanager
@@ -91,4 +93,4 @@ async def browsing(nats_url: str, **settings: object) -> AsyncIterator[Browser]:
                 cookie_jar=aiohttp.DummyCookieJar(), timeout=aiohttp.ClientTimeout(total=30)
             )
         )
-        yield Browser(f"http://127.0.0.1:{port}", session)
+        yield Browser(f"http://127.0.0.1:{port}", app, session)

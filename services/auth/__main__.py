@@ -12,14 +12,17 @@ import structlog
 from services.auth.accounts import Accounts
 from services.auth.keys import KeySet, KeyStore
 from services.auth.passwords import Passwords, hashed
+from services.auth.personal_tokens import PersonalTokens
+from services.auth.removals import Removals
 from services.auth.responder import Responder
 from services.auth.secrets import Secrets, SecretsUnavailable, open_secrets
 from services.auth.service import AuthService
 from services.auth.sessions import Sessions
 from services.auth.settings import Settings
+from services.auth.sweeps import sweep
 from services.auth.throttle import Throttle
 from services.auth.tokens import Issuer
-from services.common.bus import connect
+from services.common.bus import Bus, connect
 from services.common.cached import Cached
 from services.common.errors import ServiceError
 from services.common.logs import configure
@@ -49,6 +52,8 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         accounts = _accounts(secrets, settings)
         await accounts.warm()
         sessions = Sessions(bus, longest_seconds=settings.refresh_token_seconds)
+        personal = _personal(bus, settings)
+        removals = Removals(accounts, personal, pause_seconds=settings.secret_cache_seconds)
         passwords = Passwords(threads=settings.hash_threads, queue=settings.hash_queue)
         try:
             service = AuthService(
@@ -58,10 +63,15 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
                 keys=keys,
                 sessions=sessions,
                 throttle=Throttle(),
+                personal=personal,
             )
             responder = Responder(bus, service)
             await responder.subscribe()
-            await lifecycle.work(responder.run, lambda stop: sessions.sweep(stop, settings.purge_seconds))
+            await lifecycle.work(
+                responder.run,
+                removals.follow,
+                lambda stop: sweep(bus, stop, settings.purge_seconds),
+            )
         finally:
             passwords.close()
 
@@ -74,6 +84,10 @@ def _accounts(secrets: Secrets, settings: Settings) -> Accounts:
         refresh_seconds=settings.secret_refresh_seconds,
         outage_seconds=settings.secret_outage_seconds,
     )
+
+
+def _personal(bus: Bus, settings: Settings) -> PersonalTokens:
+    return PersonalTokens(bus, most=settings.user_tokens, longest_days=settings.token_max_days)
 
 
 def _issuer(keys: Cached[KeySet], settings: Settings) -> Issuer:
@@ -123,12 +137,18 @@ async def rotate_key(settings: Settings) -> None:
     sys.stdout.write(f"{kid} signs from now on; what older keys signed stays valid until it expires\n")
 
 
-async def end_sessions(settings: Settings, user: str) -> None:
-    """End every session that a user has by now, the browser's included."""
+async def end_sessions(settings: Settings, user: str, *, with_tokens: bool) -> None:
+    """End every session that a user has by now, the browser's included, and on demand every token."""
     async with connect(settings, "auth", MINIMUM_SERVER) as bus:
         sessions = Sessions(bus, longest_seconds=settings.refresh_token_seconds)
         await sessions.revoke_all(owner_token(user))
-    sys.stdout.write(f"every session of {user} has ended; whoever has an account may log in again\n")
+        sys.stdout.write(f"every session of {user} has ended; whoever has an account may log in again\n")
+        personal = _personal(bus, settings)
+        if with_tokens:
+            revoked = await personal.revoke_all(owner_token(user))
+            sys.stdout.write(f"{revoked} personal access tokens of {user} are revoked\n")
+        elif left := await personal.count(owner_token(user)):
+            sys.stdout.write(f"{left} personal access tokens of {user} go on; --with-tokens revokes them\n")
 
 
 def main() -> None:
@@ -142,7 +162,7 @@ def main() -> None:
         case "rotate-key":
             _finish(rotate_key(settings), settings)
         case "end-sessions":
-            _finish(end_sessions(settings, asked.user), settings)
+            _finish(end_sessions(settings, asked.user, with_tokens=asked.with_tokens), settings)
         case _:
             run("auth", settings, lambda lifecycle: serve(lifecycle, settings))
 
@@ -155,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("rotate-key", help="let the next signing key take over; nobody is logged out")
     ending = commands.add_parser("end-sessions", help="log a user out everywhere, after removing the account")
     ending.add_argument("user", help="the name in the accounts' secret")
+    ending.add_argument("--with-tokens", action="store_true", help="and revoke the personal access tokens")
     return parser
 
 

@@ -1,6 +1,9 @@
 """Who may log in: the accounts in the secret, cached, and good for a while when AWS is down."""
 
+import asyncio
 import contextlib
+import time
+from collections.abc import Collection
 
 import msgspec
 import structlog
@@ -106,6 +109,8 @@ class Accounts:
         self._known: Cached[dict[str, Account]] = Cached(
             self._read, keep_seconds=cache_seconds, retry_seconds=refresh_seconds
         )
+        self.somebody_left = asyncio.Event()
+        """Set when a user who had an account has none any more."""
 
     async def warm(self) -> None:
         """Read the accounts ahead of the first login, so that the log tells at once what is wrong."""
@@ -127,6 +132,14 @@ class Accounts:
             return account
         raise _unavailable() from self._known.error
 
+    async def read_since(self, moment: float) -> Collection[str] | None:
+        """Every user's name, as read after this moment (monotonic); None where that is not possible now."""
+        with contextlib.suppress(ServiceError):
+            known = await self._known.get(newest=True)
+            if time.monotonic() - self._known.age_seconds >= moment:
+                return known.keys()
+        return None
+
     def _still_good(self) -> bool:
         """Whether older accounts may stand in: in an outage for a while, for a broken secret until mended."""
         broken = isinstance(self._known.error, MalformedAccounts)
@@ -140,6 +153,8 @@ class Accounts:
             kept = len(self._known.value or {})
             log.warning("accounts_not_read", secret=self._name, error=str(error), kept_accounts=kept)
             raise
+        if (self._known.value or {}).keys() - accounts.keys():
+            self.somebody_left.set()
         READS.labels("read").inc()
         LAST_READ.set_to_current_time()
         return accounts

@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 from services.auth.accounts import MAX_USER_CHARACTERS, Account, Accounts, AccountsUnavailable
 from services.auth.keys import KeySet
 from services.auth.passwords import Passwords
+from services.auth.personal_tokens import PersonalTokens, TokenRefused
 from services.auth.sessions import Sessions
 from services.auth.throttle import Throttle, network
 from services.auth.tokens import Issuer
@@ -21,13 +22,20 @@ from services.contracts.claims import (
     Claims,
     GetKeys,
     Keys,
+    ListTokens,
     Login,
+    MakeToken,
+    NoteUses,
     Refresh,
     Refused,
     Revoke,
     Revoked,
+    RevokeTokens,
+    TokenMade,
     Tokens,
+    TokensRevoked,
     TokenType,
+    UsesNoted,
 )
 from services.contracts.identifiers import owner_token
 
@@ -38,7 +46,7 @@ SECONDS = Histogram("whisper_auth_request_seconds", "Time to answer a request", 
 
 
 class AuthService:
-    """Logs in, renews, revokes, and lists the public keys."""
+    """Logs in, renews, revokes, lists the public keys, and keeps the personal access tokens."""
 
     def __init__(
         self,
@@ -49,6 +57,7 @@ class AuthService:
         keys: Cached[KeySet],
         sessions: Sessions,
         throttle: Throttle,
+        personal: PersonalTokens,
     ) -> None:
         self._accounts = accounts
         self._passwords = passwords
@@ -56,6 +65,7 @@ class AuthService:
         self._keys = keys
         self._sessions = sessions
         self._throttle = throttle
+        self._personal = personal
 
     async def answer(self, request: AuthRequest) -> AuthReply:
         """Serve one request; a refusal is an answer too."""
@@ -65,6 +75,8 @@ class AuthService:
                 reply = await self._served(request)
             except BadToken as error:
                 reply = Refused(code="bad_token", message=str(error))
+            except TokenRefused as error:
+                reply = Refused(code=error.code, message=str(error), field=error.field)
             except Transient as error:
                 log.warning("request_not_served", request=name, error=str(error), code=error.code)
                 reply = Refused(code="unavailable", message=str(error), retry_after=error.retry_after or 5.0)
@@ -81,6 +93,15 @@ class AuthService:
                 return await self._revoke(request)
             case GetKeys():
                 return await self._list_keys(request.kid)
+            case MakeToken():
+                return TokenMade(token=await self._personal.make(await self._user(request.proof), request))
+            case ListTokens():
+                return await self._personal.listed(await self._user(request.proof))
+            case RevokeTokens():
+                return await self._revoke_tokens(await self._user(request.proof), request.id)
+            case NoteUses():
+                await self._personal.note(request.uses)
+                return UsesNoted()
 
     async def _log_in(self, login: Login) -> Tokens | Refused:
         user = login.username[: MAX_USER_CHARACTERS + 1]
@@ -114,10 +135,21 @@ class AuthService:
         return None
 
     async def _refresh(self, token: str) -> Tokens:
-        claims = await self._issuer.check(token, TokenType.REFRESH)
+        claims = await self._of_session(token, TokenType.REFRESH)
+        return await self._issuer.renew(token, claims, await self._roles(claims))
+
+    async def _of_session(self, token: str, *wanted: TokenType) -> Claims:
+        """The claims of a token whose session goes on."""
+        claims = await self._issuer.check(token, *wanted)
         if await self._sessions.is_revoked(claims.sid):
             raise BadToken("this session was ended: log in again")
-        return await self._issuer.renew(token, claims, await self._roles(claims))
+        return claims
+
+    async def _user(self, proof: str) -> str:
+        """Who has logged in with this token, and still has an account."""
+        claims = await self._of_session(proof, TokenType.ACCESS, TokenType.REFRESH)
+        await self._roles(claims)
+        return claims.sub
 
     async def _roles(self, claims: Claims) -> tuple[str, ...]:
         """The user's roles of today; an outage of AWS ends nobody's session."""
@@ -136,6 +168,11 @@ class AuthService:
             await self._sessions.revoke_all(owner_token(claims.sub))
         log.info("session_revoked", user=claims.sub, everywhere=request.everywhere)
         return Revoked()
+
+    async def _revoke_tokens(self, user: str, token: str | None) -> TokensRevoked:
+        if token is not None:
+            return TokensRevoked(count=await self._personal.revoke(user, token))
+        return TokensRevoked(count=await self._personal.revoke_all(owner_token(user)))
 
     async def _list_keys(self, unknown: str | None) -> Keys:
         keys = await self._keys.get()

@@ -1,20 +1,11 @@
 """Sessions that were ended before their tokens expired, remembered for as long as those live."""
 
-import asyncio
-import contextlib
-
-import msgspec
-import structlog
-
 from services.common.bus import Bus
 from services.common.documents import Documents
-from services.common.errors import Transient
 from services.contracts import topology
 from services.contracts.claims import RevokedSession
 from services.contracts.sessions import EndedSessions, everything_of, owner_of
 from services.contracts.topology import DAY_SECONDS, Stream
-
-log = structlog.get_logger()
 
 MARGIN_SECONDS = DAY_SECONDS
 """A token lives this much longer at most where the clock that it was signed by was ahead."""
@@ -52,28 +43,3 @@ class Sessions:
         until = await self.now() + self._longest_seconds + MARGIN_SECONDS
         ended = RevokedSession(sid=mark, expires_at=until)
         await self._revoked.create(topology.revoked(mark), ended)
-
-    async def forget_expired(self) -> int:
-        """Erase the sessions whose tokens have all expired; how many they were."""
-        erased, after, now = 0, 0, await self.now()
-        while stored := await self._bus.next(Stream.TOKENS, topology.revoked(">"), after):
-            after = stored.sequence
-            if stored.data and _expires_at(stored.data) < now:
-                await self._bus.purge(Stream.TOKENS, stored.subject)
-                erased += 1
-        return erased
-
-    async def sweep(self, stop: asyncio.Event, pause_seconds: float) -> None:
-        """Forget what has expired, now and then, until `stop`."""
-        while not stop.is_set():
-            try:
-                log.info("sessions_swept", erased=await self.forget_expired())
-            except Transient as error:
-                log.info("sessions_not_swept", error=str(error))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause_seconds):
-                    await stop.wait()
-
-
-def _expires_at(data: bytes) -> float:
-    return msgspec.json.decode(data, type=RevokedSession).expires_at

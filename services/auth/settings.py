@@ -27,4 +27,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     hash_queue: int = 64
     """Passwords that may wait to be checked; further logins are told to try again."""
     purge_seconds: float = 3600.0
-    """Time between two sweeps that forget revoked sessions whose tokens have expired."""
+    """Time between two sweeps that forget what has expired: revocations, and personal access tokens."""
+    user_tokens: int = 50
+    """Personal access tokens that a user may have at once; 0 allows none."""
+    token_max_days: int = 366
+    """Longest life of a personal access token, in days."""

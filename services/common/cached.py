@@ -35,7 +35,7 @@ class Cached(Generic[T]):
 
     @property
     def age_seconds(self) -> float:
-        """How long ago the value was fetched."""
+        """How long ago the fetch of the value began: it tells what was so at that time, or later."""
         return time.monotonic() - self._fetched_at
 
     async def get(self, *, newest: bool = False) -> T:
@@ -60,11 +60,12 @@ class Cached(Generic[T]):
         pause = self._retry_seconds if self.value is not None else FIRST_RETRY_SECONDS
         if time.monotonic() - self._tried_at < min(pause, self._retry_seconds):
             return
+        began = time.monotonic()
         try:
             self.value = await self._fetch()
         except ServiceError as error:
             self.error = error
         else:
             self.error = None
-            self._fetched_at = time.monotonic()
+            self._fetched_at = began
         self._tried_at = time.monotonic()

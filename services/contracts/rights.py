@@ -45,6 +45,8 @@ def rights() -> dict[Role, Rights]:
             publish=(
                 topology.revoked("*"),
                 topology.revoked("*.*"),
+                topology.personal_token("*", "*"),
+                topology.token_use("*", "*"),
                 *_read(Stream.TOKENS),
                 *_list(Stream.TOKENS),
                 *_purge(Stream.TOKENS),
@@ -60,7 +62,7 @@ def rights() -> dict[Role, Rights]:
                 topology.job_record("*", "*"),
                 topology.same_content("*", "*"),
                 topology.hotword_list("*", "*"),
-                *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS),
+                *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS, Stream.TOKENS),
                 *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB, Stream.TOKENS),
                 *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB),
                 *map(_watch, CHUNKERS.values()),
@@ -70,6 +72,7 @@ def rights() -> dict[Role, Rights]:
                 topology.live_results(),
                 topology.live_job(),
                 topology.live_revocations(),
+                topology.live_personal_tokens(),
             ),
         ),
         Role.CHUNKER: Rights(

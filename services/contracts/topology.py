@@ -250,6 +250,23 @@ def mark_of_revocation(subject: str) -> str:
     return subject.partition(".revoked.")[2]
 
 
+def personal_token(owner: str, token: str) -> str:
+    """A personal access token's record; `*` as the token stands for all of an owner's."""
+    return f"$KV.TOKENS.token.{owner}.{token}"
+
+
+def token_use(owner: str, token: str) -> str:
+    """When that token was used last."""
+    return f"$KV.TOKENS.used.{owner}.{token}"
+
+
+def token_of_record(subject: str) -> tuple[str, str]:
+    """Owner and token in the subject of `personal_token`, or in the wake-up for it."""
+    _, _, place = subject.partition(".token.")
+    owner, _, token = place.partition(".")
+    return owner, token
+
+
 def live_parts(run: str) -> str:
     """Wake-up: a part of this upload was stored."""
     return f"live.up.{run}.*"
@@ -309,3 +326,8 @@ def attempt_of_command(subject: str) -> int:
 def live_revocations() -> str:
     """Wake-up: a session was revoked, or all of a user's."""
     return "live.tokens.revoked.>"
+
+
+def live_personal_tokens() -> str:
+    """Wake-up: a personal access token was made or revoked."""
+    return "live.tokens.token.>"

@@ -43,6 +43,7 @@ def main() -> None:
             await lifecycle.work(
                 janitor.run,
                 app[DOOR].revocations.follow,
+                app[DOOR].tokens.uses.follow,
                 app[STREAMS].tend,
                 app[INTAKE].budgets.watch,
             )

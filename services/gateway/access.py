@@ -9,6 +9,7 @@ from services.contracts.personal_tokens import Scope
 from services.gateway.caller import caller
 from services.gateway.errors import Forbidden, InsufficientScope
 from services.gateway.identity import Identity
+from services.gateway.personal_tokens import REFUSED
 
 ADMIN_ROLE = "admin"
 
@@ -75,6 +76,7 @@ def _check_token(scopes: tuple[Scope, ...], access: Access) -> None:
         raise Forbidden("this cannot be done with a personal access token: log in, and use the access token")
     needed = SCOPES.get(access)
     if needed is not None and needed not in scopes:
+        REFUSED.labels("scope").inc()
         raise InsufficientScope(
             f"this needs a token with the scope {needed}; yours has {', '.join(scopes)}: make another one"
         )

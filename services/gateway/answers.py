@@ -90,9 +90,9 @@ def shown(record: JobRecord, progress: Progress | None = None, outlook: Outlook 
         id=record.id,
         name=record.name,
         status=status,
-        created_at=_date(record.created_at),
-        started_at=None if record.started_at is None else _date(record.started_at),
-        ended_at=None if record.ended_at is None else _date(record.ended_at),
+        created_at=date(record.created_at),
+        started_at=None if record.started_at is None else date(record.started_at),
+        ended_at=None if record.ended_at is None else date(record.ended_at),
         upload=_upload(record, progress),
         duration=None if duration is None else round(duration / SAMPLE_RATE, 2),
         attempt=record.attempt,
@@ -132,5 +132,6 @@ def _upload(record: JobRecord, progress: Progress | None) -> Upload:
     )
 
 
-def _date(time: float) -> str:
+def date(time: float) -> str:
+    """A Unix time as the API shows it."""
     return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from services.gateway import events, hotwords, job_routes, login, pages, seed
+from services.gateway import events, hotwords, job_routes, login, pages, seed, token_routes
 from services.gateway.access import Access, Route
 from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
@@ -46,6 +46,7 @@ ROUTES = (
     *login.ROUTES,
     Route(OPEN, web.get("/openapi.json", openapi.get_document)),
     Route(OPEN, web.get("/docs", openapi.get_docs)),
+    *token_routes.ROUTES,
     Route(SESSION, web.get("/", pages.get_index)),
     Route(SESSION, web.get("/settings", pages.get_settings)),
     Route(OPEN, web.get("/static/{path:.+}", pages.get_static)),
@@ -98,12 +99,8 @@ async def _wakeups(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _door(app: web.Application) -> AsyncIterator[None]:
-    """Whoever listens looks anew when a session ends: it may be their own."""
-
-    def ended(_session: str) -> None:
-        app[WAKEUPS].wake_all()
-
-    async with door(app[BUS], app[SETTINGS], ended) as opened:
+    """Whoever listens looks anew when a session ends or a token is revoked: it may be their own."""
+    async with door(app[BUS], app[SETTINGS], app[WAKEUPS].wake_all) as opened:
         app[DOOR] = opened
         yield
 

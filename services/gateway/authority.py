@@ -11,15 +11,33 @@ from services.contracts.claims import (
     AuthRequest,
     GetKeys,
     Keys,
+    ListedToken,
+    ListTokens,
     Login,
+    MakeToken,
+    NoteUses,
     Refresh,
     Refused,
     Revoke,
     Revoked,
+    RevokeTokens,
+    TokenMade,
     Tokens,
+    TokensListed,
+    TokensRevoked,
+    TokenUse,
+    UsesNoted,
 )
+from services.contracts.personal_tokens import Scope, sha256_of
 from services.contracts.topology import AUTH_REQUESTS
-from services.gateway.errors import HttpError, SlowDown, Unauthorized, Unavailable
+from services.gateway.errors import (
+    HttpError,
+    InvalidRequest,
+    SlowDown,
+    TooManyTokens,
+    Unauthorized,
+    Unavailable,
+)
 
 ANSWER_SECONDS = 20.0
 """Longer than auth allows itself, so that its own answer comes first."""
@@ -31,7 +49,8 @@ _REPLY: msgspec.json.Decoder[AuthReply] = msgspec.json.Decoder(AuthReply)
 
 
 class Authority:
-    """The auth service as the gateway sees it; raises `Unauthorized`, `SlowDown` or `Unavailable`."""
+    """The auth service as the gateway sees it; raises `Unauthorized`, `SlowDown`, `Unavailable`, and what a
+    personal access token is refused for."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
@@ -54,6 +73,25 @@ class Authority:
         """The public keys; `unknown` is the id of one we met and do not know."""
         return _expected(await self._asked(GetKeys(kid=unknown)), Keys)
 
+    async def make_token(
+        self, proof: str, text: str, *, name: str, scopes: tuple[Scope, ...], days: int | None
+    ) -> ListedToken:
+        """Have a personal access token stored for whoever logged in with the `proof`."""
+        asked = MakeToken(proof=proof, name=name, scopes=scopes, days=days, sha256=sha256_of(text))
+        return _expected(await self._asked(asked), TokenMade).token
+
+    async def list_tokens(self, proof: str) -> TokensListed:
+        """Their tokens."""
+        return _expected(await self._asked(ListTokens(proof=proof)), TokensListed)
+
+    async def revoke_tokens(self, proof: str, token: str | None) -> int:
+        """End one of their tokens, or all; how many that were."""
+        return _expected(await self._asked(RevokeTokens(proof=proof, id=token)), TokensRevoked).count
+
+    async def note_uses(self, uses: tuple[TokenUse, ...]) -> None:
+        """Have it remembered when tokens were used."""
+        _expected(await self._asked(NoteUses(uses=uses)), UsesNoted)
+
     async def _asked(self, request: AuthRequest) -> AuthReply:
         try:
             data = await self._bus.request(
@@ -61,7 +99,8 @@ class Authority:
             )
         except BrokerUnavailable as error:
             raise Unavailable(
-                "logging in is not possible right now; try again in a moment", retry_after=RETRY_SECONDS
+                "logging in and changing tokens are not possible right now; try again soon",
+                retry_after=RETRY_SECONDS,
             ) from error
         reply = _REPLY.decode(data)
         if isinstance(reply, Refused):
@@ -79,6 +118,10 @@ def _refusal(refused: Refused) -> HttpError:
     match refused.code:
         case "bad_credentials" | "bad_token":
             return Unauthorized(refused.message)
+        case "invalid_request":
+            return InvalidRequest(refused.message, field=refused.field)
+        case "too_many_tokens":
+            return TooManyTokens(refused.message)
         case "slow_down":
             return SlowDown(refused.message, retry_after=refused.retry_after)
         case _:

@@ -3,10 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
+import msgspec
 from aiohttp import web
 
-from services.gateway.errors import UploadTooSlow
+from services.gateway.errors import InvalidRequest, TooLarge, UploadTooSlow
+
+B = TypeVar("B", bound=msgspec.Struct)
 
 BODY_SECONDS = web.AppKey("body_seconds", float)
 
@@ -20,3 +24,16 @@ async def in_time(request: web.Request) -> AsyncIterator[None]:
             yield
     except TimeoutError:
         raise UploadTooSlow(f"the body of this request did not come within {seconds:.0f} s") from None
+
+
+async def json_body(request: web.Request, kind: type[B], max_bytes: int) -> B:
+    """The body as JSON of this shape; raises `InvalidRequest`, `TooLarge` or `UploadTooSlow`."""
+    try:
+        async with in_time(request):
+            data = await request.clone(client_max_size=max_bytes).read()
+        return msgspec.json.decode(data, type=kind)
+    except web.HTTPRequestEntityTooLarge:
+        raise TooLarge(f"this request takes a body of at most {max_bytes} bytes") from None
+    except (ValueError, RecursionError) as error:  # not JSON of this shape, nested without end, or not UTF-8
+        fields = " and ".join(field.name for field in msgspec.structs.fields(kind) if field.required)
+        raise InvalidRequest(f"send a JSON object with {fields}: {error}") from None

@@ -22,6 +22,11 @@ async def caller(request: web.Request) -> Identity:
     return await request.app[IDENTIFY](request)
 
 
-def may_listen(app: web.Application, identity: Identity) -> bool:
-    """Whether an open stream goes on: past its token's expiry it does, past its session's end not."""
-    return not app[WAKEUPS].closing and identity.session not in app[DOOR].revocations
+async def may_listen(app: web.Application, identity: Identity) -> bool:
+    """Whether an open stream goes on: past its token's expiry it does, past its session's end or the
+    token's revocation not."""
+    if app[WAKEUPS].closing:
+        return False
+    if identity.token is not None:
+        return await app[DOOR].tokens.stands(identity.owner, identity.token)
+    return identity.session not in app[DOOR].revocations

@@ -1,21 +1,25 @@
 """Lets requests in: finds the token, checks it, and says whose request it is."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from aiohttp import web
 
 from services.common.bus import Bus
+from services.contracts import topology
 from services.contracts.claims import TokenType
 from services.contracts.identifiers import owner_token
+from services.contracts.personal_tokens import PersonalToken
 from services.gateway.authority import Authority
 from services.gateway.cookies import SessionCookie
 from services.gateway.errors import Unauthorized, WrongOrigin
 from services.gateway.identity import Identity
+from services.gateway.last_uses import LastUses
 from services.gateway.origins import client_address, is_own
+from services.gateway.personal_tokens import PersonalTokens, is_personal
 from services.gateway.public_keys import PublicKeys
-from services.gateway.revocations import Ended, Revocations, revocations
+from services.gateway.revocations import Revocations, revocations
 from services.gateway.settings import Settings
 
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -37,11 +41,17 @@ class Door:
     """Knows every way to prove who one is."""
 
     def __init__(
-        self, settings: Settings, authority: Authority, keys: PublicKeys, ended: Revocations
+        self,
+        settings: Settings,
+        authority: Authority,
+        keys: PublicKeys,
+        ended: Revocations,
+        tokens: PersonalTokens,
     ) -> None:
         self.authority = authority
         self.keys = keys
         self.revocations = ended
+        self.tokens = tokens
         self.notice = settings.notice or None
         self.cookie = SessionCookie(secure=settings.public_url.startswith("https:"))
         self._public_url = settings.public_url
@@ -52,7 +62,7 @@ class Door:
         return (await self.presented(request)).identity
 
     async def presented(self, request: web.Request) -> Presented:
-        """The request's own token: a bearer's access token, else the refresh token of the cookie."""
+        """The request's own token: a bearer's access or personal token, else the cookie's refresh token."""
         if PRESENTED not in request:
             request[PRESENTED] = await self._checked(request)
         return request[PRESENTED]
@@ -78,6 +88,8 @@ class Door:
 
     async def _checked(self, request: web.Request) -> Presented:
         token, wanted = self._found(request)
+        if wanted is TokenType.ACCESS and is_personal(token):
+            return Presented(token=token, identity=_bearer_of(await self.tokens.check(token)))
         claims = await self.keys.check(token, wanted)
         if claims.sid in self.revocations:
             raise Unauthorized("this session was ended: log in again")
@@ -97,12 +109,31 @@ class Door:
         return cookie, TokenType.REFRESH
 
 
+def _bearer_of(token: PersonalToken) -> Identity:
+    """Whose token it is: never with a role, and with a session of its own."""
+    return Identity(
+        user=token.user,
+        owner=token.owner,
+        session=f"token-{token.id}",
+        scopes=token.scopes,
+        token=token.id,
+    )
+
+
 DOOR = web.AppKey("door", Door)
 
 
 @contextlib.asynccontextmanager
-async def door(bus: Bus, settings: Settings, ended: Ended) -> AsyncIterator[Door]:
-    """A door that knows every ended session, and tells `ended` of new ones. Run its `revocations.follow`."""
+async def door(bus: Bus, settings: Settings, ended: Callable[[], None]) -> AsyncIterator[Door]:
+    """A door that knows every ended session and revoked token, and tells `ended` of new ones.
+
+    Run its `revocations.follow` and `tokens.uses.follow` beside.
+    """
     authority = Authority(bus)
-    async with revocations(bus, ended) as known:
-        yield Door(settings, authority, PublicKeys(authority), known)
+    tokens = PersonalTokens(bus, LastUses(authority), ended)
+    subjects = (topology.live_personal_tokens(),)
+    async with (
+        revocations(bus, lambda _mark: ended()) as known,
+        bus.listening(subjects, heard=tokens.heard, missed=tokens.missed),
+    ):
+        yield Door(settings, authority, PublicKeys(authority), known, tokens)

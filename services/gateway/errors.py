@@ -9,7 +9,7 @@
   + UploadInProgress, DifferentContent, JobRunning, NoGaps, AudioExpired   409
   + TooLarge                                                         413
   + UnsupportedMediaType                                             415
-  + SlowDown, TooManyUploads, OverLimit                              429
+  + SlowDown, TooManyUploads, OverLimit, TooManyTokens               429
   + Unavailable                                                      503
 """
 
@@ -180,6 +180,13 @@ class OverLimit(HttpError):
 
     status = 429
     code = "over_limit"
+
+
+class TooManyTokens(HttpError):
+    """The user has as many personal access tokens as one user may."""
+
+    status = 429
+    code = "too_many_tokens"
 
 
 class Unavailable(HttpError):

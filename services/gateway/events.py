@@ -31,7 +31,7 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         async with request.app[STREAMS].open(request, response) as stream:
             reader = _Reader(feed, stream, after)
             with feed.waking(stream.woken):
-                while may_listen(request.app, identity) and not await reader.advance():
+                while await may_listen(request.app, identity) and not await reader.advance():
                     await stream.woken.wait()
     return response
 

@@ -15,3 +15,5 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] | None = None
     """What the personal access token is limited to; None for a login, which is not limited."""
+    token: str | None = None
+    """The id of that token."""

@@ -2,15 +2,15 @@
 
 import contextlib
 from collections.abc import Sequence
-from typing import TypeVar
 
 import msgspec
 from aiohttp import web
 
 from services.contracts.claims import PublicKey, Tokens
+from services.contracts.personal_tokens import Scope
 from services.gateway.access import Access, Route
 from services.gateway.answers import json_response
-from services.gateway.bodies import in_time
+from services.gateway.bodies import in_time, json_body
 from services.gateway.door import DOOR
 from services.gateway.errors import (
     HttpError,
@@ -27,8 +27,6 @@ JSON = "application/json"
 FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 NO_STORE = {"Cache-Control": "no-store"}
 KEYS_HEADERS = {"Cache-Control": "public, max-age=300"}
-
-B = TypeVar("B", bound=msgspec.Struct)
 
 LOGIN_PAGE = web.AppKey("login_page", LoginPage)
 
@@ -61,6 +59,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
 
     username: str
     roles: tuple[str, ...]
+    scopes: tuple[Scope, ...] | None
+    """What a personal access token is limited to; null for a login."""
     notice: str | None
 
 
@@ -78,7 +78,7 @@ async def get_login(request: web.Request) -> web.Response:
 async def post_login(request: web.Request) -> web.Response:
     """JSON gets tokens in the body, a form gets the cookie and 302 to the page."""
     if request.content_type == JSON:
-        credentials = await _body(request, Credentials)
+        credentials = await json_body(request, Credentials, MAX_BODY_BYTES)
         return _answer(await _logged_in(request, credentials))
     if request.content_type not in FORMS:
         raise UnsupportedMediaType(f"send a form or {JSON} instead of {request.content_type}")
@@ -99,7 +99,7 @@ async def post_refresh(request: web.Request) -> web.Response:
     """A new access token for the refresh token in the body, or for the cookie."""
     entrance = request.app[DOOR]
     if request.content_type == JSON and request.can_read_body:
-        token = (await _body(request, RefreshBody)).refresh_token
+        token = (await json_body(request, RefreshBody, MAX_BODY_BYTES)).refresh_token
     else:
         token = (await entrance.presented(request)).token
     return _answer(await entrance.authority.refresh(token))
@@ -117,7 +117,7 @@ async def get_me(request: web.Request) -> web.Response:
     """Who the caller is."""
     entrance = request.app[DOOR]
     identity = await entrance.identify(request)
-    me = Me(username=identity.user, roles=identity.roles, notice=entrance.notice)
+    me = Me(username=identity.user, roles=identity.roles, scopes=identity.scopes, notice=entrance.notice)
     return json_response(me, headers=NO_STORE)
 
 
@@ -173,18 +173,6 @@ def _answer(tokens: Tokens) -> web.Response:
         refresh_expires_in=tokens.refresh_expires_in,
     )
     return json_response(answer, headers=NO_STORE)
-
-
-async def _body(request: web.Request, kind: type[B]) -> B:
-    try:
-        async with in_time(request):
-            data = await request.clone(client_max_size=MAX_BODY_BYTES).read()
-        return msgspec.json.decode(data, type=kind)
-    except web.HTTPRequestEntityTooLarge:
-        raise _too_large() from None
-    except (ValueError, RecursionError) as error:  # not JSON of this shape, nested without end, or not UTF-8
-        fields = " and ".join(kind.__struct_fields__)
-        raise InvalidRequest(f"send a JSON object with {fields}: {error}") from None
 
 
 async def _form(request: web.Request) -> Credentials:

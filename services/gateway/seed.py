@@ -99,7 +99,9 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
         else:
             with request.app[WAKEUPS].on(record.id) as woken:
                 replay = _Replay(request.app, stream, record)
-                while may_listen(request.app, identity) and not (stream.gone or await replay.advance(woken)):
+                while await may_listen(request.app, identity) and not (
+                    stream.gone or await replay.advance(woken)
+                ):
                     await woken_within(woken, RECHECK_SECONDS)
     return response
 

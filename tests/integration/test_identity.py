@@ -49,7 +49,7 @@ async def test_a_bearer_token_opens_the_api_until_it_is_revoked(browser: Browser
     )
 
     me = await browser.json("GET", "/v1/me", bearer=access)
-    assert me == {"username": "ann", "roles": [], "notice": "Be kind."}
+    assert me == {"username": "ann", "roles": [], "scopes": None, "notice": "Be kind."}
     renewed = await browser.json("POST", "/v1/auth/refresh", json={"refresh_token": tokens["refresh_token"]})
     assert set(renewed) == set(tokens)
     await browser.json("GET", "/v1/me", bearer=renewed["access_token"])

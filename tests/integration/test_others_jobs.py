@@ -161,6 +161,13 @@ async def is_about_sessions(_ann: Ann) -> None:
     """Takes no id of anybody's thing; who one is stands in test_forged_tokens.py and test_identity.py."""
 
 
+async def asks_for_a_login_itself(ann: Ann) -> None:
+    """auth takes the login's own token as the proof; another's token's id: test_personal_tokens.py."""
+    for method, path in (("GET", ""), ("POST", ""), ("DELETE", ""), ("DELETE", "/" + "a" * 26)):
+        status, _body = await ann.ask(method, f"/v1/tokens{path}", data=b'{"name": "x", "scopes": ["read"]}')
+        assert status == 401
+
+
 TRIES: dict[tuple[str, str], Try] = {
     ("GET", "/"): shows_nobodys_data,
     ("GET", "/settings"): shows_nobodys_data,
@@ -174,6 +181,10 @@ TRIES: dict[tuple[str, str], Try] = {
     ("POST", "/v1/auth/logout"): is_about_sessions,
     ("GET", "/v1/me"): is_about_sessions,
     ("GET", "/.well-known/jwks.json"): is_about_sessions,
+    ("POST", "/v1/tokens"): asks_for_a_login_itself,
+    ("GET", "/v1/tokens"): asks_for_a_login_itself,
+    ("DELETE", "/v1/tokens"): asks_for_a_login_itself,
+    ("DELETE", "/v1/tokens/{token}"): asks_for_a_login_itself,
     ("POST", "/v1/jobs"): uploads_ones_own,
     ("GET", "/v1/jobs"): lists_only_ones_own,
     ("GET", "/v1/jobs/{id}"): as_if_it_were_not("GET", "/v1/jobs/{}"),

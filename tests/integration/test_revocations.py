@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from services.auth.sessions import MARGIN_SECONDS, Sessions
+from services.auth.sweeps import forget_expired
 from services.common.bus import Bus
 from services.gateway.revocations import Revocations, revocations
 
@@ -37,7 +38,7 @@ async def test_what_was_missed_is_listed_and_what_was_forgotten_is_dropped(bus: 
     assert "expired" in known
     sessions = Sessions(bus, longest_seconds=60)
     await sessions.revoke("missed")
-    await sessions.forget_expired()
+    await forget_expired(bus)
     following = asyncio.create_task(known.follow(asyncio.Event()))
     try:
         known.missed()

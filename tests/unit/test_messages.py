@@ -10,20 +10,30 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from services.contracts import claims, hotwords, inference, messages
+from services.contracts import claims, hotwords, inference, messages, personal_tokens
 from services.contracts.claims import (
     Claims,
     GetKeys,
     Keys,
+    ListedToken,
+    ListTokens,
     Login,
+    MakeToken,
+    NoteUses,
     PublicKey,
     Refresh,
     Refused,
     Revoke,
     Revoked,
     RevokedSession,
+    RevokeTokens,
+    TokenMade,
     Tokens,
+    TokensListed,
+    TokensRevoked,
     TokenType,
+    TokenUse,
+    UsesNoted,
 )
 from services.contracts.hotwords import (
     DroppedHotword,
@@ -59,6 +69,7 @@ from services.contracts.messages import (
     TranscribeChunk,
     UploadState,
 )
+from services.contracts.personal_tokens import LastUse, Named, PersonalToken, Scope
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -77,6 +88,14 @@ SEGMENT = Segment(
 )
 WORD = Word(start=0.5, end=0.8, word="call")
 PROBLEM = Problem(code="cut_short", message="The recording breaks off at 12:31.")
+LISTED = ListedToken(
+    id="t1",
+    name="ci",
+    scopes=(Scope.READ, Scope.TRANSCRIBE),
+    created_at=1_700_000_000.5,
+    expires_at=1_707_776_000.5,
+    last_used_at=1_700_000_060.0,
+)
 OPTIONS = JobOptions(
     language="en",
     task=Task.TRANSLATE,
@@ -107,6 +126,26 @@ EXPECTED: dict[str, msgspec.Struct] = {
     "keys": Keys(keys=(PublicKey(kid="k1", x="11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"),)),
     "refused": Refused(code="slow_down", message="Wait.", retry_after=2.5),
     "revoked_session": RevokedSession(sid="s1", expires_at=1_700_604_800.0),
+    "make_token": MakeToken(proof="a", name="ci", scopes=(Scope.READ,), days=90, sha256="9f86d081"),
+    "list_tokens": ListTokens(proof="a"),
+    "revoke_tokens": RevokeTokens(proof="a", id="t1"),
+    "note_uses": NoteUses(uses=(TokenUse(owner=OWNER, id="t1", at=1_700_000_060.0),)),
+    "token_made": TokenMade(token=LISTED),
+    "tokens_listed": TokensListed(tokens=(LISTED,), most=50, longest_days=366),
+    "tokens_revoked": TokensRevoked(count=1),
+    "uses_noted": UsesNoted(),
+    "personal_token": PersonalToken(
+        id="t1",
+        owner=OWNER,
+        user="ann",
+        name="ci",
+        scopes=(Scope.READ, Scope.TRANSCRIBE),
+        sha256="9f86d081",
+        created_at=1_700_000_000.5,
+        expires_at=1_707_776_000.5,
+        revoked_at=1_700_000_600.0,
+    ),
+    "last_use": LastUse(at=1_700_000_060.0),
     "hotwords": WORDS,
     "inference_options": InferenceOptions(
         language="en", task=Task.TRANSLATE, hotwords=WORDS, timestamps=Timestamps.WORD, temperature=0.2
@@ -177,6 +216,9 @@ EXPECTED: dict[str, msgspec.Struct] = {
 """Every message with every field set, by the name of its file."""
 PARTS = {
     PublicKey,
+    ListedToken,
+    TokenUse,
+    Named,
     Segment,
     Word,
     HotwordsReport,
@@ -188,6 +230,9 @@ PARTS = {
     JobOptions,
 }
 """Structs that only travel inside others."""
+
+
+MODULES = (claims, hotwords, inference, messages, personal_tokens)
 
 
 def structs(module: ModuleType) -> set[type[msgspec.Struct]]:
@@ -240,7 +285,7 @@ def test_a_field_from_the_future_is_passed_over(name: str) -> None:
 
 def test_every_message_has_its_file() -> None:
     known = {type(value) for value in EXPECTED.values()} | PARTS
-    missing = set().union(*(structs(module) for module in (claims, hotwords, inference, messages))) - known
+    missing = set().union(*(structs(module) for module in MODULES)) - known
     assert not missing, f"add these to EXPECTED: {missing}"
     assert {path.stem for path in GOLDEN.glob("*.json")} == EXPECTED.keys()
 
