@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
@@ -35,6 +36,7 @@ from services.contracts.personal_tokens import Scope
 from services.contracts.topology import Stream
 from services.dev.nats_server import NatsServer
 from services.dev.processes import free_port
+from services.gateway.access import Route
 from services.gateway.app import create_app
 from services.gateway.beside import beside
 from services.gateway.errors import Unauthorized
@@ -72,6 +74,11 @@ class Gateway:
             body = await answer.text()
             assert answer.status == status, body
             return json.loads(body)  # type: ignore[no-any-return]
+
+
+def address(route: Route, value: str = "a" * 26) -> str:
+    """An address of a route, with this value in each of its places."""
+    return re.sub(r"\{[^{}]+\}", value, route.path)
 
 
 StartGateway = Callable[..., AbstractAsyncContextManager[Gateway]]

@@ -26,10 +26,13 @@ from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
 from tests.auth_process import Aws, auth_process
 from tests.forgeries import FORGERIES, Mint, now
+from tests.gateways import address
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OPEN = {
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/logout"),
@@ -37,11 +40,7 @@ OPEN = {
     ("GET", "/.well-known/jwks.json"),
 }
 """What anybody may ask for; a token changes nothing there."""
-GUARDED = tuple(
-    (route.method, route.path.replace("{id}", "a" * 26))
-    for route in ROUTES
-    if (route.method, route.path) not in OPEN
-)
+GUARDED = tuple((route.method, address(route)) for route in ROUTES if (route.method, route.path) not in OPEN)
 
 
 class Deployment(msgspec.Struct, frozen=True):

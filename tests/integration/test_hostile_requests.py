@@ -17,7 +17,7 @@ from services.gateway.app import ROUTES, create_app
 from services.gateway.fields import MAX_FIELDS
 from services.gateway.security_headers import HEADERS
 from services.gateway.settings import Settings
-from tests.gateways import Gateway, StartGateway, form, identify, upload
+from tests.gateways import Gateway, StartGateway, address, form, identify, upload
 from tests.raw_http import sent, statuses
 
 HEAD = b"POST /api/hotwords HTTP/1.1\r\nHost: x\r\nX-User: ann\r\n"
@@ -228,9 +228,7 @@ async def https(start_gateway: StartGateway) -> AsyncIterator[Gateway]:
 async def test_every_answer_carries_the_security_headers(https: Gateway) -> None:
     """Pages, files, JSON, event streams, redirects and refusals; what MDN's Observatory counts for an A+."""
     job = await upload(https)
-    asked = [
-        (route.method, route.path.replace("{id}", job["id"])) for route in ROUTES if route.method != "DELETE"
-    ]
+    asked = [(route.method, address(route, job["id"])) for route in ROUTES if route.method != "DELETE"]
     for method, path in (*asked, ("GET", "/nothing"), ("PUT", "/login"), ("DELETE", "/v1/jobs/x")):
         for user in ("ann", "nobody"):
             body = {"data": io.BytesIO(b"")} if method == "POST" else {}

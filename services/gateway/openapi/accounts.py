@@ -95,7 +95,11 @@ OPERATIONS = (
         path="/v1/me",
         tag=TAG,
         summary="Who one is",
-        answers=(answer(Me, "The caller.", example=Me(username="admin", roles=("admin",), notice=None)),),
+        answers=(
+            answer(
+                Me, "The caller.", example=Me(username="admin", roles=("admin",), scopes=None, notice=None)
+            ),
+        ),
     ),
     Operation(
         method="GET",

@@ -1,9 +1,10 @@
 """Every operation of the API, in the order of the document."""
 
-from services.gateway.openapi import accounts, hotwords, itself, jobs, openai, replaced
+from services.gateway.openapi import accounts, hotwords, itself, jobs, openai, replaced, tokens
 
 OPERATIONS = (
     *accounts.OPERATIONS,
+    *tokens.OPERATIONS,
     *jobs.OPERATIONS,
     *hotwords.OPERATIONS,
     *openai.OPERATIONS,
