@@ -33,7 +33,7 @@ async def transcripts(
         with feed.waking(stream.woken):
             while True:
                 stream.woken.clear()
-                _check(app, identity, feed, stream)
+                await _check(app, identity, feed, stream)
                 async for sequence, event in app[RESULTS].events(feed.record, after):
                     after = sequence
                     transcript.add(event)
@@ -43,11 +43,11 @@ async def transcripts(
                 await woken_within(stream.woken, RECHECK_SECONDS)
 
 
-def _check(app: web.Application, identity: Identity, feed: Feed, stream: EventStream) -> None:
+async def _check(app: web.Application, identity: Identity, feed: Feed, stream: EventStream) -> None:
     feed.check()
     if stream.gone:
         raise ClientLeft("the client left; its job goes on")
-    if not may_listen(app, identity):
+    if not await may_listen(app, identity):
         raise Unavailable(
             "the server is restarting; the recording is stored: send it again, and it is recognised",
             retry_after=AGAIN_SECONDS,
