@@ -96,7 +96,8 @@ class Chunker:
         if record.state.final:
             log.info("attempt_over")
             return
-        record = await self._jobs.change(subject, _started) or record
+        now = await self._bus.now(Stream.CTL)
+        record = await self._jobs.change(subject, lambda old: _started(old, now)) or record
         started = time.monotonic()
         try:
             end, upload = await Job(self._bus, self._settings, self._tools, command, record).run()
@@ -104,7 +105,7 @@ class Chunker:
             log.info("job_gone")
             await self._erase(command)
             return
-        await self._jobs.change(subject, lambda old: _ended(old, command, end, upload))
+        await self._store_end(command, end, upload)
         ENDED.labels(end.state).inc()
         log.info(
             "job_ended", state=end.state, chunks=end.chunks, seconds=round(time.monotonic() - started, 1)
@@ -140,9 +141,13 @@ class Chunker:
         if not await self._bus.create(topology.end(outcomes.run, end.attempt), msgspec.json.encode(end)):
             await outcomes.load()  # another process was faster: its end counts
             end = outcomes.end or end
-        subject = topology.job_record(command.owner, command.job)
-        await self._jobs.change(subject, lambda old: _ended(old, command, end, None))
+        await self._store_end(command, end, None)
         ENDED.labels(end.state).inc()
+
+    async def _store_end(self, command: StartJob, end: JobEnded, upload: EndOfUpload | None) -> None:
+        subject = topology.job_record(command.owner, command.job)
+        now = await self._bus.now(Stream.CTL)
+        await self._jobs.change(subject, lambda old: _ended(old, command, end, upload, now))
 
 
 def _knows(record: JobRecord, command: StartJob) -> bool:
@@ -162,13 +167,17 @@ def _given_up(command: StartJob, whole: JobEnded | None, error: ServiceError) ->
     return JobEnded(state=JobState.FAILED, attempt=command.attempt, chunks=0, duration=0, problem=problem)
 
 
-def _started(record: JobRecord) -> JobRecord:
-    if record.state is not JobState.QUEUED:
+def _started(record: JobRecord, now: float) -> JobRecord:
+    """The record of a job in hand, unless it is over. `now` is the broker's time, as that of all records."""
+    begun = record.state is JobState.RUNNING and record.started_at is not None
+    if record.state.final or begun:
         return record
-    return msgspec.structs.replace(record, state=JobState.RUNNING, started_at=time.time())
+    return msgspec.structs.replace(record, state=JobState.RUNNING, started_at=now)
 
 
-def _ended(record: JobRecord, command: StartJob, end: JobEnded, upload: EndOfUpload | None) -> JobRecord:
+def _ended(
+    record: JobRecord, command: StartJob, end: JobEnded, upload: EndOfUpload | None, now: float
+) -> JobRecord:
     """The record after the run's end, unless it belongs to a later run or is a tombstone."""
     ours = (record.run, record.attempt) == (command.run, command.attempt)
     if record.deleted or not ours or record.state.final:
@@ -176,7 +185,7 @@ def _ended(record: JobRecord, command: StartJob, end: JobEnded, upload: EndOfUpl
     if upload is not None:
         record = _uploaded(record, upload)
     return msgspec.structs.replace(
-        record, state=end.state, ended_at=time.time(), duration=end.duration, problem=end.problem
+        record, state=end.state, ended_at=now, duration=end.duration, problem=end.problem
     )
 
 

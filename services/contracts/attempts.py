@@ -1,7 +1,5 @@
 """Attempts at a job: its first pass over the recording, and one more each time its gaps are tried again."""
 
-import time
-
 import msgspec
 
 from services.contracts import topology
@@ -15,7 +13,6 @@ def retried(record: JobRecord) -> JobRecord:
         record,
         attempt=record.attempt + 1,
         state=JobState.RUNNING,
-        started_at=record.started_at or time.time(),
         ended_at=None,
         problem=None,
     )

@@ -12,14 +12,14 @@ from aiohttp import web
 from prometheus_client import Gauge
 
 from services.common.bus import woken_within
-from services.contracts.messages import JobEnded, JobEvent, JobRecord
+from services.contracts.messages import JobEnded, JobRecord
 from services.gateway.answers import shown, viewed
 from services.gateway.event_views import named
 from services.gateway.forecast import Outlook, forecast
 from services.gateway.jobs import Jobs
 from services.gateway.ledger import Ledger
 from services.gateway.progress import Progress
-from services.gateway.results import Results
+from services.gateway.results import Found, Results
 from services.gateway.sse import encoded
 from services.gateway.wakeups import Wakeups
 
@@ -108,7 +108,7 @@ class Feed:
         if after < self._kept_after:
             found = await self._results.next(self.record, after)
             if found is not None:
-                return _told(*found)
+                return _told(found)
         place = bisect_right(self._kept, after, key=_sequence)
         return self._kept[place] if place < len(self._kept) else None
 
@@ -157,16 +157,17 @@ class Feed:
             self.progress = await self._results.progress_to(self.record, self._read)
         read = 0
         while read != results and (news := await self._results.next(self.record, self._read)) is not None:
-            self.progress.add(*news)
-            self._keep(_told(*news))
+            self.progress.add(news.sequence, news.event, news.stored_at)
+            self._keep(_told(news))
             await self.is_last(self._kept[-1])
             read += 1
-        self.standing = _standing(self.record, self.progress, self._outlook())
+        self.standing = _standing(self.record, self.progress, await self._outlook())
         return results is None or read == results
 
-    def _outlook(self) -> Outlook:
+    async def _outlook(self) -> Outlook:
         """By what is known of the owner's jobs since the last full look."""
-        return forecast(self.record, viewed(self.record, self.progress), self._ledger, time.time())
+        view, now = viewed(self.record, self.progress), await self._jobs.clock.now()
+        return forecast(self.record, view, self.progress.tempo, self._ledger, now)
 
     def _take(self, found: JobRecord) -> None:
         """The record now, unless a replica lags behind what the leader said."""
@@ -230,12 +231,12 @@ class Feeds:
 FEEDS = web.AppKey("feeds", Feeds)
 
 
-def _told(sequence: int, event: JobEvent) -> Told:
-    name, data = named(event)
+def _told(found: Found) -> Told:
+    name, data = named(found.event)
     return Told(
-        sequence=sequence,
-        data=encoded(data, event=name, sequence=sequence),
-        ends=event.attempt if isinstance(event, JobEnded) else None,
+        sequence=found.sequence,
+        data=encoded(data, event=name, sequence=found.sequence),
+        ends=found.event.attempt if isinstance(found.event, JobEnded) else None,
     )
 
 

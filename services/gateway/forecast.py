@@ -1,16 +1,15 @@
 """When a job will be done, as far as what is stored tells: its place in line, and the seconds left."""
 
-import heapq
-from collections.abc import Iterable
+import math
 
 import msgspec
 
 from services.contracts.messages import JobRecord, JobState, Lane
-from services.gateway.ledger import Ended, Ledger, Open
+from services.gateway.experience import Experience
+from services.gateway.ledger import Ledger, Open
+from services.gateway.line import Places, Running, Waiting, end_of_last
 from services.gateway.progress import View
-
-RECENT = 20
-"""Jobs that a pace is measured by."""
+from services.gateway.tempo import Tempo
 
 
 class Outlook(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,67 +20,64 @@ class Outlook(msgspec.Struct, frozen=True, kw_only=True):
     seconds_left: float | None = None
 
 
-def forecast(record: JobRecord, view: View, ledger: Ledger, now: float) -> Outlook:
-    """The outlook of a job at `now` (Unix time). Gaps that are tried again are not foreseen."""
+def forecast(record: JobRecord, view: View, tempo: Tempo, ledger: Ledger, now: float) -> Outlook:
+    """The outlook of a job at `now` (Unix time, by the broker's clock). Gaps tried again are not foreseen."""
     job = ledger.open.get(record.id)
     if job is None or record.attempt or record.state.final:
         return Outlook()
-    pace = _pace(ledger.ended, job.lane)
+    experience = Experience(ledger)
     if record.state is JobState.RUNNING:
-        left = _measured(record, view, now)
-        return Outlook(seconds_left=_foreseen(job, pace, ledger.ended, now) if left is None else left)
-    lane = sorted(
-        (one for one in ledger.open.values() if one.lane is job.lane), key=lambda one: one.created_at
+        left = _measured(view, tempo, now)
+        return Outlook(seconds_left=_rounded(experience.left(job, now) if left is None else left))
+    line = _line(job, ledger)
+    left = _in_line(line, _running(job.lane, ledger), experience, now)
+    return Outlook(position=sum(one.lane is job.lane for one in line), seconds_left=_rounded(left))
+
+
+def _measured(view: View, tempo: Tempo, now: float) -> float | None:
+    """By the job's own texts so far."""
+    if view.total_seconds is None:
+        return None
+    return tempo.seconds_for(max(0.0, view.total_seconds - view.transcribed_seconds), now)
+
+
+def _in_line(line: list[Open], running: list[Open], experience: Experience, now: float) -> float | None:
+    """By how the line moved on so far, of which the job is the last; what nothing is known of ends never."""
+    waiting = [Waiting(n, one.lane, _known(experience.whole(one))) for n, one in enumerate(line)]
+    have_places = [Running(_known(experience.left(one, now)), one.lane) for one in running]
+    end = end_of_last(waiting, have_places, _places(line, running, experience))
+    return end if end < math.inf else None
+
+
+def _line(job: Open, ledger: Ledger) -> list[Open]:
+    """The jobs that wait for the same places, in their order, up to this one."""
+    rivals = (
+        one
+        for one in ledger.open.values()
+        if one.started_at is None and one.lane in job.lane.sharing and one.created_at < job.created_at
     )
-    ahead = [one for one in lane if one.started_at is None and one.created_at < job.created_at]
-    running = [one for one in lane if one.started_at is not None]
-    return Outlook(
-        position=len(ahead) + 1, seconds_left=_in_line(job, ahead, running, pace, ledger.ended, now)
+    return [*sorted(rivals, key=lambda one: one.created_at), job]
+
+
+def _running(lane: Lane, ledger: Ledger) -> list[Open]:
+    return [one for one in ledger.open.values() if one.started_at is not None and one.lane in lane.sharing]
+
+
+def _places(line: list[Open], running: list[Open], experience: Experience) -> Places:
+    """Long jobs never have all of them."""
+    lane = line[-1].lane
+    longs = experience.places((Lane.LONG,))
+    least = longs + 1 if any(one.lane is Lane.LONG for one in (*line, *running)) else 1
+    return Places(
+        all=max(least, experience.places(lane.sharing)),
+        of={Lane.LONG: longs},
+        pause=experience.pause(lane),
     )
 
 
-def _measured(record: JobRecord, view: View, now: float) -> float | None:
-    """From the pace of the job itself so far."""
-    done, total, started = view.transcribed_seconds, view.total_seconds, record.started_at
-    if not done or total is None or started is None or now <= started:
-        return None
-    return round(max(0.0, total - done) * (now - started) / done, 1)
+def _known(seconds: float | None) -> float:
+    return math.inf if seconds is None else seconds
 
 
-def _foreseen(job: Open, pace: float | None, ended: Iterable[Ended], now: float) -> float | None:
-    """From the pace of the jobs before it, for one that has no text yet; None where those tell nothing."""
-    seconds = _length(job, ended)
-    if seconds is None or pace is None:
-        return None
-    return round(max(0.0, seconds / pace - (now - (job.started_at or now))), 1)
-
-
-def _in_line(
-    job: Open, ahead: list[Open], running: list[Open], pace: float | None, ended: list[Ended], now: float
-) -> float | None:
-    """As many places as jobs run now; whoever waits takes the one that is free first."""
-    free = [_foreseen(one, pace, ended, now) for one in running] or [0.0]
-    needed = [_length(one, ended) for one in (*ahead, job)]
-    if pace is None or None in free or None in needed:
-        return None
-    places = [left for left in free if left is not None]
-    heapq.heapify(places)
-    end = 0.0
-    for seconds in needed:
-        end = heapq.heappop(places) + (seconds or 0.0) / pace
-        heapq.heappush(places, end)
-    return round(end, 1)
-
-
-def _pace(ended: list[Ended], lane: Lane) -> float | None:
-    """Seconds of audio a second, of a job while it runs."""
-    recent = [one for one in ended if one.lane is lane][-RECENT:]
-    took = sum(one.took for one in recent)
-    return sum(one.seconds for one in recent) / took if took else None
-
-
-def _length(job: Open, ended: Iterable[Ended]) -> float | None:
-    """Seconds of audio that a file of this kind and size holds, as recordings of the same user did."""
-    recent = [one for one in ended if one.kind == job.kind][-RECENT:]
-    size = sum(one.bytes for one in recent)
-    return sum(one.seconds for one in recent) * job.bytes / size if size and job.bytes else None
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

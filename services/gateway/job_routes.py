@@ -87,7 +87,8 @@ async def get_transcript(request: web.Request) -> web.Response:
 async def _whole_job(request: web.Request, record: JobRecord) -> Job:
     """The job with its progress and its outlook."""
     progress = await request.app[RESULTS].progress(record)
-    return shown(record, progress, await request.app[JOBS].outlook(record, viewed(record, progress)))
+    view = viewed(record, progress)
+    return shown(record, progress, await request.app[JOBS].outlook(record, view, progress.tempo))
 
 
 async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> WholeTranscript:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import binascii
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -18,12 +17,14 @@ from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobOptions, JobRecord, JobState, UploadState
 from services.contracts.topology import CHUNKERS, Stream
+from services.gateway.broker_clock import BrokerClock
 from services.gateway.errors import InvalidRequest, NotFound
 from services.gateway.forecast import Outlook, forecast
 from services.gateway.job_index import Entry, JobIndex
 from services.gateway.ledger import Ledger
 from services.gateway.progress import View
 from services.gateway.recent_records import RecentRecords
+from services.gateway.tempo import Tempo
 
 ENTRIES_INDEXED = 200_000
 """Jobs whose place in their owner's list stays in memory; one takes some 700 bytes."""
@@ -34,6 +35,7 @@ class Jobs:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
+        self.clock = BrokerClock(bus)
         self._records = Documents(bus, Stream.JOB, JobRecord)
         self._recent = RecentRecords()
         self._indexes: OrderedDict[str, JobIndex] = OrderedDict()
@@ -123,11 +125,11 @@ class Jobs:
         """What the owner has, as of now."""
         return (await self._index(owner)).ledger
 
-    async def outlook(self, record: JobRecord, view: View) -> Outlook:
+    async def outlook(self, record: JobRecord, view: View, tempo: Tempo) -> Outlook:
         """When the job will be done, as far as that is known."""
         if record.state.final:
             return Outlook()
-        return forecast(record, view, await self.ledger(record.owner), time.time())
+        return forecast(record, view, tempo, await self.ledger(record.owner), await self.clock.now())
 
     async def latest_of_session(self, owner: str, session: str) -> JobRecord | None:
         """The newest job that this session uploaded."""

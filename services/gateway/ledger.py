@@ -26,17 +26,22 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ended(msgspec.Struct, frozen=True, order=True):
-    """A job that ended well; times in seconds."""
+    """A job that ended well; Unix times by the broker's clock."""
 
     ended_at: float
     id: str
+    created_at: float
+    started_at: float
     lane: Lane
     kind: str
     bytes: int
     seconds: float
     """Of audio."""
-    took: float
-    """From its begin to its end."""
+
+    @property
+    def took(self) -> float:
+        """Seconds from its begin to its end."""
+        return self.ended_at - self.started_at
 
 
 class Ledger:
@@ -121,16 +126,17 @@ def _ended(record: JobRecord) -> Ended | None:
     """What a job that ended well says of others; one whose gaps were tried again says nothing."""
     began, ended, duration = record.started_at, record.ended_at, record.duration
     whole = record.state is JobState.COMPLETED and not record.attempt
-    if record.deleted or not whole or began is None or ended is None or not duration:
+    if record.deleted or not whole or began is None or ended is None or not duration or ended <= began:
         return None
     return Ended(
         ended_at=ended,
         id=record.id,
+        created_at=record.created_at,
+        started_at=began,
         lane=record.lane,
         kind=_kind(record.name),
         bytes=record.upload_bytes,
         seconds=duration / SAMPLE_RATE,
-        took=ended - began,
     )
 
 

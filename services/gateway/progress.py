@@ -4,6 +4,7 @@ import msgspec
 
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import ChunkCut, ChunkFailed, ChunkTranscribed, JobEnded, JobEvent, JobState
+from services.gateway.tempo import Tempo
 
 MOST_BEFORE_END = 99
 
@@ -30,6 +31,8 @@ class Progress:
         """Of the newest event folded in."""
         self.ended: JobEnded | None = None
         self.source_bytes = 0
+        self.tempo = Tempo()
+        """How fast the texts of the first attempt come."""
         self._known: dict[int, int] = {}
         self._done: dict[int, int] = {}
         """Samples of each settled chunk and of the silence before it."""
@@ -40,8 +43,8 @@ class Progress:
         self._attempt = 0
         self._percent = 0
 
-    def add(self, sequence: int, event: JobEvent) -> None:
-        """Fold one event in; one that was folded in already changes nothing."""
+    def add(self, sequence: int, event: JobEvent, at: float) -> None:
+        """Fold one event in, stored at this Unix time; one that was folded in already changes nothing."""
         if sequence <= self.sequence:
             return
         self.sequence = sequence
@@ -50,11 +53,11 @@ class Progress:
                 self._plan(event)
             case ChunkTranscribed():
                 self._gaps.pop(event.chunk, None)
-                self._finish(event.chunk, event.end - event.start)
+                self._finish(event.chunk, event.end - event.start, at, event.endpoint_seconds)
             case ChunkFailed():
                 if event.chunk not in self._done or event.chunk in self._gaps:
                     self._gaps[event.chunk] = event.attempt
-                self._finish(event.chunk, event.end - event.start)
+                self._finish(event.chunk, event.end - event.start, at)
             case JobEnded():
                 self.ended = event
 
@@ -90,11 +93,12 @@ class Progress:
         self._cut_samples = max(self._cut_samples, cut.end)
         self.source_bytes = max(self.source_bytes, cut.source_bytes)
 
-    def _finish(self, chunk: int, samples: int) -> None:
+    def _finish(self, chunk: int, samples: int, at: float, took: float = 0.0) -> None:
         """A settled chunk settles the silence before it, too."""
         if chunk not in self._done:
             self._done[chunk] = samples + self._known.get(chunk, 0)
             self._done_samples += self._done[chunk]
+            self.tempo.add(at, self._done_samples / SAMPLE_RATE, took)
 
     def _tried_again(self) -> list[int]:
         """Gaps whose outcome in the current attempt is still to come."""

@@ -18,6 +18,15 @@ PROGRESSES = 1000
 """Runs whose progress stays in memory; one takes up to 100 kB for ten hours of audio."""
 
 
+class Found(msgspec.Struct, frozen=True):
+    """An event as the stream holds it."""
+
+    sequence: int
+    event: JobEvent
+    stored_at: float
+    """Unix time, by the broker's clock."""
+
+
 class Results:
     """Reads results; progress is folded once and then kept up."""
 
@@ -25,24 +34,25 @@ class Results:
         self._bus = bus
         self._progresses: OrderedDict[str, Progress] = OrderedDict()
 
-    async def next(self, record: JobRecord, after: int) -> tuple[int, JobEvent] | None:
-        """The first event after sequence `after` with its own sequence, if it is stored by now."""
+    async def next(self, record: JobRecord, after: int) -> Found | None:
+        """The first event after sequence `after`, if it is stored by now."""
         stored = await self._bus.next(Stream.RES, topology.results(run_id(record.id, record.run)), after)
         if stored is None:
             return None
-        return stored.sequence, msgspec.json.decode(stored.data, type=JobEvent)
+        event: JobEvent = msgspec.json.decode(stored.data, type=JobEvent)
+        return Found(stored.sequence, event, stored.stored_at)
 
-    async def events(self, record: JobRecord, after: int = 0) -> AsyncIterator[tuple[int, JobEvent]]:
-        """The events stored by now after sequence `after`, each with its own sequence."""
+    async def events(self, record: JobRecord, after: int = 0) -> AsyncIterator[Found]:
+        """The events stored by now after sequence `after`."""
         while (found := await self.next(record, after)) is not None:
-            after = found[0]
+            after = found.sequence
             yield found
 
     async def progress(self, record: JobRecord) -> Progress:
         """The progress as of now; the same object for every reader of this run."""
         progress = self._progress(record)
-        async for sequence, event in self.events(record, progress.sequence):
-            progress.add(sequence, event)
+        async for found in self.events(record, progress.sequence):
+            progress.add(found.sequence, found.event, found.stored_at)
         return progress
 
     async def progress_to(self, record: JobRecord, sequence: int) -> Progress:
@@ -53,8 +63,8 @@ class Results:
     async def transcript(self, record: JobRecord) -> Transcript:
         """Everything known by now."""
         transcript = Transcript()
-        async for _, event in self.events(record):
-            transcript.add(event)
+        async for found in self.events(record):
+            transcript.add(found.event)
         return transcript
 
     def _progress(self, record: JobRecord) -> Progress:

@@ -131,8 +131,8 @@ class _Replay:
 
     async def _tell_stored(self) -> bool:
         """Send what is stored; whether the job ended."""
-        async for sequence, event in self._app[RESULTS].events(self._record, self._after):
-            self._after = sequence
+        async for found in self._app[RESULTS].events(self._record, self._after):
+            event, self._after = found.event, found.sequence
             self._transcript.add(event)
             if not isinstance(event, ChunkCut):
                 await self._begin()

@@ -4,6 +4,7 @@ import asyncio
 import io
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from tests.stack_thread import StackThread
 VICTIMS = ("auth", "gateway", "chunker", "transcriber")
 RETENTION_SECONDS = 43_200
 """Half a day: a clock that is a day ahead would say that it is over."""
+HOUR_SECONDS = 3600
+"""More than any job here takes, and less than any jump."""
 ROUNDS = "whisper_janitor_rounds_total"
 JUMPS = [(victim, offset) for victim in VICTIMS for offset in (AHEAD, BEHIND, RIGHT)]
 
@@ -85,13 +88,20 @@ async def test_a_job_is_the_same_through_jumps_in_every_process(
     _, job = await api.submit(talk)
     left = JUMPS * times
     seen: list[Event] = []
+    told: list[float] = []
     async for event in api.events(job["id"]):  # one connection: an open stream minds no clock
         seen += [event] if event.id is not None else []
+        told += [event.data["seconds_left"] or 0.0] if event.name == "job" else []
         if left:
             clocks.set(*left.pop(0))
     assert left == []
     assert seen == await api.finished(job["id"])
     assert await _transcript(api, job["id"]) == await _transcript(api, calm["id"])
+    assert 0 < max(told) < HOUR_SECONDS
+    shown = await api.job(job["id"])
+    dates = [datetime.fromisoformat(shown[name]) for name in ("created_at", "started_at", "ended_at")]
+    assert dates == sorted(dates)
+    assert (dates[-1] - dates[0]).total_seconds() < HOUR_SECONDS
     if times > 1:
         nuisances.keep("clocks", len(JUMPS) * times, "the same transcript, every event once")
 

@@ -55,7 +55,7 @@ def end(seconds: float, state: JobState = JobState.COMPLETED, attempt: int = 0) 
 def folded(*events: JobEvent) -> Progress:
     progress = Progress()
     for sequence, event in enumerate(events, start=1):
-        progress.add(sequence, event)
+        progress.add(sequence, event, at=float(sequence))
     return progress
 
 
@@ -77,7 +77,7 @@ def test_without_a_size_there_is_no_estimate() -> None:
 def test_percent_never_falls_when_the_estimate_grows() -> None:
     progress = folded(cut(0, 0, 20, source_bytes=500), text(0, 0, 20))
     assert progress.view(1000).percent == 50
-    progress.add(3, cut(1, 20, 60, source_bytes=600))
+    progress.add(3, cut(1, 20, 60, source_bytes=600), at=3.0)
     assert progress.view(1000).total_seconds == 100.0
     assert progress.view(1000).percent == 50
 
@@ -103,7 +103,7 @@ def test_a_decoded_length_is_believed_over_the_estimate() -> None:
 def test_a_gap_counts_as_done_until_a_later_attempt_fills_it() -> None:
     progress = folded(cut(0, 0, 20, source_bytes=1000), gap(0, 0, 20))
     assert (progress.view(1000).gaps, progress.view(1000).chunks_done) == (1, 1)
-    progress.add(3, text(0, 0, 20))
+    progress.add(3, text(0, 0, 20), at=3.0)
     assert (progress.view(1000).gaps, progress.view(1000).chunks_done) == (0, 1)
     assert progress.view(1000).transcribed_seconds == 20.0
 
@@ -119,10 +119,10 @@ def test_a_new_attempt_counts_the_gaps_it_tries_as_not_done() -> None:
     assert progress.view(1000).percent == 100
     again = progress.view(1000, 40 * SAMPLE_RATE, attempt=1)
     assert (again.percent, again.chunks_done, again.gaps, again.transcribed_seconds) == (75, 1, 1, 30.0)
-    progress.add(6, gap(1, 30, 40, attempt=1))
+    progress.add(6, gap(1, 30, 40, attempt=1), at=6.0)
     again = progress.view(1000, 40 * SAMPLE_RATE, attempt=1)
     assert (again.percent, again.chunks_done, again.gaps) == (99, 2, 1)
-    progress.add(7, end(40, attempt=1))
+    progress.add(7, end(40, attempt=1), at=7.0)
     assert progress.view(1000, attempt=1).percent == 100
 
 
@@ -138,8 +138,19 @@ def test_a_gap_after_the_text_changes_nothing() -> None:
 
 def test_an_event_seen_twice_counts_once() -> None:
     progress = folded(cut(0, 0, 20, source_bytes=1000), text(0, 0, 20))
-    progress.add(2, text(0, 0, 20))
+    progress.add(2, text(0, 0, 20), at=2.0)
     assert progress.view(1000).chunks_done == 1
+
+
+def test_texts_tell_how_fast_the_job_goes_once() -> None:
+    """A second a chunk of 20 s, silence included; an event seen twice is one."""
+    progress = folded()
+    for chunk in range(4):
+        start = 20 * chunk
+        progress.add(2 * chunk + 1, cut(chunk, start + 5, start + 20, source_bytes=250, skipped=5), at=0.0)
+        progress.add(2 * chunk + 2, text(chunk, start + 5, start + 20), at=chunk + 1.0)
+        progress.add(2 * chunk + 2, text(chunk, start + 5, start + 20), at=chunk + 50.0)
+    assert progress.tempo.seconds_for(200.0, now=4.0) == pytest.approx(10.0)
 
 
 @pytest.mark.parametrize(("attempt", "ended"), [(0, True), (1, False)])
