@@ -14,7 +14,7 @@ RECENT = 20
 FADING = 0.8
 """What a job counts for, beside the one that ended after it: load changes within some ten jobs."""
 SPREAD = 0.3
-"""How much lengths must differ, as a share of their mean, to tell what a second costs beside the job itself."""
+"""How much lengths must differ, as a share of their mean, to tell what a second costs beside the job."""
 OVERDUE = 0.1
 """A job that runs for longer than expected takes this share of that time more."""
 
