@@ -16,6 +16,9 @@ MINIMUM_SERVER = (2, 10, 0)
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
 
+LIST_VERSIONS = 10
+"""Versions of a hotword list that can be read, the newest included."""
+
 PART_BYTES = 512 * 1024
 """Size of an upload's parts: the fastest size measured that leaves small messages quick."""
 
@@ -49,7 +52,9 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = -1
     max_age_seconds: float = 0.0
     last_per_subject: bool = False
-    """Keep only the newest message of a subject: what makes a stream a key-value bucket."""
+    """Keep only the newest messages of a subject: what makes a stream a key-value bucket."""
+    history: int = 1
+    """So many of them."""
     wake: tuple[str, str] | None = None
     """Source and destination of the headers-only republish."""
 
@@ -121,6 +126,7 @@ def streams(
             subjects=("$KV.HOTWORDS.>",),
             max_bytes=GIB,
             last_per_subject=True,
+            history=LIST_VERSIONS,
         ),
         StreamSpec(
             name=Stream.TOKENS,
@@ -235,9 +241,14 @@ def same_content(owner: str, content: str) -> str:
     return f"$KV.JOB.{owner}.same.{content}"
 
 
-def hotword_list(owner: str, name: str = "default") -> str:
-    """A user's stored hotword configuration."""
+def hotword_list(owner: str, name: str) -> str:
+    """A stored list of hotwords; `*` as the name stands for all of an owner's."""
     return f"$KV.HOTWORDS.{owner}.{name}"
+
+
+def name_of_list(subject: str) -> str:
+    """The list's name in such a subject."""
+    return subject.rpartition(".")[2]
 
 
 def revoked(mark: str) -> str:

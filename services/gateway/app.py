@@ -5,14 +5,14 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from services.gateway import events, hotwords, job_routes, login, pages, seed, token_routes
+from services.gateway import events, hotword_routes, job_routes, login, pages, seed, token_routes
 from services.gateway.access import Access, Route
 from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
 from services.gateway.caller import IDENTIFY, Identify, by_token
 from services.gateway.door import DOOR, door
 from services.gateway.feeds import FEEDS, Feeds
-from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists
+from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists, list_limits
 from services.gateway.intake import INTAKE, Intake
 from services.gateway.jobs import JOBS, Jobs
 from services.gateway.login import LOGIN_PAGE
@@ -61,8 +61,13 @@ ROUTES = (
     Route(TRANSCRIBE, web.post("/v1/audio/translations", audio.post_translation)),
     Route(KNOWN, web.get("/v1/models", models.list_models)),
     Route(KNOWN, web.get("/v1/models/{model}", models.get_model)),
-    Route(READ, web.get("/api/hotwords", hotwords.get_hotwords)),
-    Route(TRANSCRIBE, web.post("/api/hotwords", hotwords.post_hotwords)),
+    Route(TRANSCRIBE, web.put("/v1/jobs/{id}/hotwords", job_routes.put_hotwords)),
+    Route(READ, web.get("/v1/hotwords", hotword_routes.list_lists)),
+    Route(READ, web.get("/v1/hotwords/{name}", hotword_routes.get_list)),
+    Route(TRANSCRIBE, web.put("/v1/hotwords/{name}", hotword_routes.put_list)),
+    Route(TRANSCRIBE, web.delete("/v1/hotwords/{name}", hotword_routes.delete_list)),
+    Route(READ, web.get("/api/hotwords", hotword_routes.get_default)),
+    Route(TRANSCRIBE, web.post("/api/hotwords", hotword_routes.post_default)),
     Route(TRANSCRIBE, web.post("/transcribe", seed.post_transcribe)),
     Route(READ, web.get("/stream", seed.get_stream)),
     Route(TRANSCRIBE, web.post("/api/transcribe", seed.post_transcribe_and_wait)),
@@ -108,7 +113,7 @@ async def _door(app: web.Application) -> AsyncIterator[None]:
 async def _stores(app: web.Application) -> AsyncIterator[None]:
     bus = app[BUS]
     app[JOBS] = Jobs(bus)
-    app[HOTWORD_LISTS] = HotwordLists(bus)
+    app[HOTWORD_LISTS] = HotwordLists(bus, list_limits(app[SETTINGS]))
     app[RESULTS] = Results(bus)
     app[FEEDS] = Feeds(app[JOBS], app[RESULTS], app[WAKEUPS])
     app[RETRIES] = Retries(bus, app[JOBS], app[RESULTS])

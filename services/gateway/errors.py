@@ -6,7 +6,9 @@
   + WrongOrigin, Forbidden, InsufficientScope                        403
   + NotFound                                                         404
   + UploadTooSlow, UploadInterrupted                                 408
-  + UploadInProgress, DifferentContent, JobRunning, NoGaps, AudioExpired   409
+  + UploadInProgress, DifferentContent, JobRunning, JobOver, NoGaps,
+    AudioExpired                                                     409
+  + VersionConflict                                                  412
   + TooLarge                                                         413
   + UnsupportedMediaType                                             415
   + SlowDown, TooManyUploads, OverLimit, TooManyTokens               429
@@ -126,6 +128,13 @@ class JobRunning(HttpError):
     code = "job_running"
 
 
+class JobOver(HttpError):
+    """What was asked for needs a job that still runs."""
+
+    status = 409
+    code = "job_ended"
+
+
 class NoGaps(HttpError):
     """Nothing of the job is missing."""
 
@@ -145,6 +154,13 @@ class DifferentContent(HttpError):
 
     status = 409
     code = "different_content"
+
+
+class VersionConflict(HttpError):
+    """Somebody else has changed the thing since."""
+
+    status = 412
+    code = "version_conflict"
 
 
 class TooLarge(HttpError):

@@ -195,6 +195,7 @@ def tombstone(record: JobRecord) -> JobRecord:
         name="",
         problem=None,
         options=JobOptions(),
+        hotword_list=None,
         sha256=None,
         announced_bytes=None,
     )
