@@ -66,7 +66,7 @@ class Job:
     async def run(self) -> tuple[JobEnded, EndOfUpload | None]:
         """Work until the attempt's end is stored; return it, and how the upload ended where that was seen.
 
-        Raises `JobGoneError` when the job was deleted or begun anew.
+        Raises `JobGoneError` when the job was deleted or begun anew, `JobCancelledError` when cancelled.
         """
         await self._outcomes.load()
         if self._outcomes.end is not None:
@@ -93,10 +93,7 @@ class Job:
     async def _work(self, upload: Upload) -> JobEnded:
         whole = self._outcomes.whole
         event = await (self._transcribed(upload) if whole is None else self._filled(upload, whole))
-        subject = topology.end(self._outcomes.run, event.attempt)
-        await when_room(lambda: self._bus.create(subject, msgspec.json.encode(event)))
-        await self._outcomes.load()  # another process may have stored the end first: that one counts
-        return self._outcomes.end or event
+        return await self._outcomes.close(event, self._record.user)
 
     async def _transcribed(self, upload: Upload) -> JobEnded:
         """Hand out the whole recording, and wait until every chunk has its outcome."""

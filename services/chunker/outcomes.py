@@ -6,6 +6,7 @@ import msgspec
 
 from services.common.bus import Bus, woken_within
 from services.common.documents import Documents
+from services.common.room import when_room
 from services.contracts import topology
 from services.contracts.identifiers import run_id
 from services.contracts.messages import (
@@ -16,15 +17,21 @@ from services.contracts.messages import (
     JobEvent,
     JobRecord,
     JobState,
+    Problem,
     StartJob,
 )
 from services.contracts.topology import Stream
+from services.contracts.usage import Tally
 
 RECHECK_SECONDS = 2.0
 
 
 class JobGoneError(Exception):
     """The job was deleted, or its upload begun anew: this run is nobody's business any more."""
+
+
+class JobCancelledError(Exception):
+    """The job was cancelled: it ends here, and keeps what it has."""
 
 
 class Outcomes:
@@ -44,6 +51,7 @@ class Outcomes:
         self.end: JobEnded | None = None
         self.whole: JobEnded | None = None
         """The end of the earlier attempt that cut the whole recording: this one has its gaps to fill."""
+        self._tally = Tally()
 
     async def load(self) -> None:
         """Read everything stored so far."""
@@ -53,8 +61,28 @@ class Outcomes:
             self._after = stored.sequence
             self._apply(msgspec.json.decode(stored.data, type=JobEvent))
 
+    async def close(self, end: JobEnded, user: str) -> JobEnded:
+        """Store what the attempt used, and then its end: this one, or that of a process that was faster."""
+        command = self._command
+        facts = self._tally.facts(user, command.owner, command.job, command.run, command.attempt, end)
+        for subject, fact in facts.items():
+            await self._store(subject, fact)
+        await self._store(topology.end(self.run, end.attempt), end)
+        await self.load()
+        return self.end or end
+
+    async def leave_gaps(self, problem: Problem) -> None:
+        """Mark every chunk that was cut and has no text as a gap of this attempt."""
+        for number in sorted(self.cuts.keys() - self.settled):
+            cut, attempt = self.cuts[number], self._command.attempt
+            gap = ChunkFailed(chunk=number, start=cut.start, end=cut.end, attempt=attempt, problem=problem)
+            await self._store(topology.gap(self.run, number, attempt), gap)
+
     async def follow(self) -> None:
-        """Keep up until cancelled; raises `JobGoneError` when the job is deleted or begun anew."""
+        """Keep up as long as nobody cancels this task.
+
+        Raises `JobGoneError` when the job is deleted or begun anew, `JobCancelledError` when it is cancelled.
+        """
         subjects = (
             topology.live_results(self.run),
             topology.live_job(self._command.owner, self._command.job),
@@ -86,15 +114,25 @@ class Outcomes:
             cuts.append(cut)
         return tuple(cuts)
 
+    async def _store(self, subject: str, fact: msgspec.Struct) -> None:
+        data = msgspec.json.encode(fact)
+        await when_room(lambda: self._bus.create(subject, data))
+
     async def _check_record(self) -> None:
         subject = topology.job_record(self._command.owner, self._command.job)
-        if self._gone(await self._jobs.get(subject)) and self._gone(await self._jobs.newest(subject)):
+        record = await self._jobs.get(subject)
+        if self._gone(record):
+            record = await self._jobs.newest(subject)
+        if record is None or self._gone(record):
             raise JobGoneError
+        if record.state is JobState.CANCELLED:
+            raise JobCancelledError
 
     def _gone(self, record: JobRecord | None) -> bool:
         return record is None or record.deleted or record.run != self._command.run
 
     def _apply(self, event: JobEvent) -> None:
+        self._tally.add(event)
         match event:
             case ChunkCut():
                 self.cuts[event.chunk] = event
@@ -104,5 +142,5 @@ class Outcomes:
                 self.settled.add(event.chunk)
             case JobEnded() if event.attempt == self._command.attempt:
                 self.end = event
-            case JobEnded() if event.state is not JobState.FAILED:
+            case JobEnded() if event.state not in (JobState.FAILED, JobState.CANCELLED):
                 self.whole = self.whole or event

@@ -11,7 +11,7 @@ from prometheus_client import Counter
 from services.chunker.admission import Admission
 from services.chunker.chunks import Tools
 from services.chunker.job import Job
-from services.chunker.outcomes import JobGoneError, Outcomes
+from services.chunker.outcomes import JobCancelledError, JobGoneError, Outcomes
 from services.chunker.settings import Settings
 from services.chunker.undelivered import Undelivered
 from services.common.bus import Bus, woken_within
@@ -39,6 +39,7 @@ RECORD_SECONDS = 90.0
 """How long a command may come before its record, which its uploader tries to store for 60 s; where none
 follows, the uploader died between both."""
 RECHECK_SECONDS = 1.0
+CANCELLED = Problem(code="cancelled", message="The job was cancelled. The text covers what was transcribed.")
 
 ENDED = Counter("whisper_jobs_ended_total", "Jobs that ended", ["state"])
 
@@ -93,6 +94,9 @@ class Chunker:
         if record.attempt != command.attempt:
             log.info("attempt_not_current", current=record.attempt)
             return
+        if record.state is JobState.CANCELLED:
+            await self._end_cancelled(command)
+            return
         if record.state.final:
             log.info("attempt_over")
             return
@@ -104,6 +108,9 @@ class Chunker:
         except JobGoneError:
             log.info("job_gone")
             await self._erase(command)
+            return
+        except JobCancelledError:
+            await self._end_cancelled(command)
             return
         await self._store_end(command, end, upload)
         ENDED.labels(end.state).inc()
@@ -135,14 +142,33 @@ class Chunker:
 
     async def _end_in_vain(self, command: StartJob, error: ServiceError) -> None:
         """Nobody could work on this job: its attempt ends, and says why."""
+        subject = topology.job_record(command.owner, command.job)
+        record = await self._jobs.newest(subject)
+        if record is None or record.deleted:
+            return
         outcomes = Outcomes(self._bus, command)
         await outcomes.load()
-        end = outcomes.end or _given_up(command, outcomes.whole, error)
-        if not await self._bus.create(topology.end(outcomes.run, end.attempt), msgspec.json.encode(end)):
-            await outcomes.load()  # another process was faster: its end counts
-            end = outcomes.end or end
+        end = outcomes.end or await outcomes.close(_given_up(command, outcomes.whole, error), record.user)
         await self._store_end(command, end, None)
         ENDED.labels(end.state).inc()
+
+    async def _end_cancelled(self, command: StartJob) -> None:
+        """Take back what no transcriber has in hand, mark what has no text, and end the attempt."""
+        record = await self._jobs.newest(topology.job_record(command.owner, command.job))
+        if record is None or record.deleted or record.run != command.run:
+            await self._erase(command)
+            return
+        outcomes = Outcomes(self._bus, command)
+        await self._bus.purge(Stream.CHUNK, topology.chunk("*", command.owner, outcomes.run))
+        await outcomes.load()
+        end = outcomes.end
+        if end is None:
+            problem = record.problem or CANCELLED
+            await outcomes.leave_gaps(problem)
+            end = await outcomes.close(_cancelled(command, outcomes, problem), record.user)
+        await self._store_end(command, end, None)
+        ENDED.labels(end.state).inc()
+        log.info("job_cancelled", state=end.state, chunks=end.chunks)
 
     async def _store_end(self, command: StartJob, end: JobEnded, upload: EndOfUpload | None) -> None:
         subject = topology.job_record(command.owner, command.job)
@@ -167,6 +193,18 @@ def _given_up(command: StartJob, whole: JobEnded | None, error: ServiceError) ->
     return JobEnded(state=JobState.FAILED, attempt=command.attempt, chunks=0, duration=0, problem=problem)
 
 
+def _cancelled(command: StartJob, outcomes: Outcomes, problem: Problem) -> JobEnded:
+    """The end of an attempt that was cancelled: it knows of what was cut until then, or earlier."""
+    cuts = outcomes.cuts.values()
+    known = outcomes.whole or JobEnded(
+        state=JobState.CANCELLED,
+        attempt=command.attempt,
+        chunks=len(cuts),
+        duration=max((cut.end for cut in cuts), default=0),
+    )
+    return msgspec.structs.replace(known, state=JobState.CANCELLED, attempt=command.attempt, problem=problem)
+
+
 def _started(record: JobRecord, now: float) -> JobRecord:
     """The record of a job in hand, unless it is over. `now` is the broker's time, as that of all records."""
     begun = record.state is JobState.RUNNING and record.started_at is not None
@@ -178,14 +216,19 @@ def _started(record: JobRecord, now: float) -> JobRecord:
 def _ended(
     record: JobRecord, command: StartJob, end: JobEnded, upload: EndOfUpload | None, now: float
 ) -> JobRecord:
-    """The record after the run's end, unless it belongs to a later run or is a tombstone."""
+    """The record after the run's end, unless it belongs to a later run or is a tombstone.
+
+    Whoever cancelled the job wrote that into the record; an end that was stored before counts.
+    """
     ours = (record.run, record.attempt) == (command.run, command.attempt)
-    if record.deleted or not ours or record.state.final:
+    over = record.state.final and record.state is not JobState.CANCELLED
+    if record.deleted or not ours or over:
         return record
     if upload is not None:
         record = _uploaded(record, upload)
+    ended_at = record.ended_at or now
     return msgspec.structs.replace(
-        record, state=end.state, ended_at=now, duration=end.duration, problem=end.problem
+        record, state=end.state, ended_at=ended_at, duration=end.duration, problem=end.problem
     )
 
 

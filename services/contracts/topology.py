@@ -1,4 +1,4 @@
-"""Streams, subjects and consumers of the pipeline, as data. No subject stands anywhere else.
+"""Streams, subjects and consumers of the pipeline, by name. No subject stands anywhere else.
 
 Each stream that readers wait on republishes its messages, headers only, below `live.`: a wake-up
 that may be lost, after which the truth is read from the stream.
@@ -16,9 +16,6 @@ MINIMUM_SERVER = (2, 10, 0)
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
 
-LIST_VERSIONS = 10
-"""Versions of a hotword list that can be read, the newest included."""
-
 PART_BYTES = 512 * 1024
 """Size of an upload's parts: the fastest size measured that leaves small messages quick."""
 
@@ -33,30 +30,9 @@ class Stream(StrEnum):
     JOB = "KV_JOB"
     HOTWORDS = "KV_HOTWORDS"
     TOKENS = "KV_TOKENS"
+    USAGE = "USAGE"
+    DAYS = "KV_USAGE"
     DLQ = "DLQ"
-
-
-class Retention(StrEnum):
-    """When JetStream drops a message: by the stream's limits, or as soon as it was acked."""
-
-    LIMITS = "limits"
-    WORK_QUEUE = "workqueue"
-
-
-class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One stream as it must be declared."""
-
-    name: Stream
-    subjects: tuple[str, ...]
-    retention: Retention = Retention.LIMITS
-    max_bytes: int = -1
-    max_age_seconds: float = 0.0
-    last_per_subject: bool = False
-    """Keep only the newest messages of a subject: what makes a stream a key-value bucket."""
-    history: int = 1
-    """So many of them."""
-    wake: tuple[str, str] | None = None
-    """Source and destination of the headers-only republish."""
 
 
 class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -72,76 +48,6 @@ class ConsumerSpec(msgspec.Struct, frozen=True, kw_only=True):
     def queue(self) -> tuple[str, str]:
         """Stream and name."""
         return self.stream, self.name
-
-
-def streams(
-    *,
-    up_bytes: int = 50 * GIB,
-    chunk_bytes: int = 2 * GIB,
-    results_bytes: int = 10 * GIB,
-    records_bytes: int = GIB,
-    audio_seconds: float = 7 * DAY_SECONDS,
-    text_seconds: float = 7 * DAY_SECONDS,
-) -> tuple[StreamSpec, ...]:
-    """Every stream, with its disk budget (bytes) and how long it keeps what nobody erased (seconds)."""
-    return (
-        StreamSpec(
-            name=Stream.UP,
-            subjects=("up.*.*",),
-            max_bytes=up_bytes,
-            max_age_seconds=audio_seconds,
-            wake=("up.>", "live.up.>"),
-        ),
-        StreamSpec(
-            name=Stream.CTL,
-            subjects=("wait.>", "ctl.>"),
-            retention=Retention.WORK_QUEUE,
-            max_bytes=GIB // 4,
-            max_age_seconds=audio_seconds,
-            wake=("wait.>", "live.wait.>"),
-        ),
-        StreamSpec(
-            name=Stream.CHUNK,
-            subjects=("chunk.>",),
-            retention=Retention.WORK_QUEUE,
-            max_bytes=chunk_bytes,
-            max_age_seconds=audio_seconds,
-        ),
-        StreamSpec(
-            name=Stream.RES,
-            subjects=("res.>",),
-            max_bytes=results_bytes,
-            max_age_seconds=text_seconds,
-            wake=("res.>", "live.res.>"),
-        ),
-        StreamSpec(
-            name=Stream.JOB,
-            subjects=("$KV.JOB.>",),
-            max_bytes=records_bytes,
-            last_per_subject=True,
-            wake=("$KV.JOB.>", "live.job.>"),
-        ),
-        StreamSpec(
-            name=Stream.HOTWORDS,
-            subjects=("$KV.HOTWORDS.>",),
-            max_bytes=GIB,
-            last_per_subject=True,
-            history=LIST_VERSIONS,
-        ),
-        StreamSpec(
-            name=Stream.TOKENS,
-            subjects=("$KV.TOKENS.>",),
-            max_bytes=GIB // 4,
-            last_per_subject=True,
-            wake=("$KV.TOKENS.>", "live.tokens.>"),
-        ),
-        StreamSpec(
-            name=Stream.DLQ,
-            subjects=(dead_letter("*"), UNDELIVERED),
-            max_bytes=GIB // 4,
-            max_age_seconds=7 * DAY_SECONDS,
-        ),
-    )
 
 
 CHUNKERS = {
@@ -160,7 +66,11 @@ TRANSCRIBERS = {
     )
     for lane in Lane
 }
-CONSUMERS = (*CHUNKERS.values(), *TRANSCRIBERS.values())
+USAGE = ConsumerSpec(
+    name="gateway-usage", stream=Stream.USAGE, filter="usage.>", ack_wait_seconds=30.0, max_ack_pending=1
+)
+"""One fact at a time, so that facts are added up in their order."""
+CONSUMERS = (*CHUNKERS.values(), *TRANSCRIBERS.values(), USAGE)
 RETIRED = ((Stream.CHUNK, "transcriber"),)
 """Consumers of earlier versions, whose messages others take now."""
 
@@ -241,14 +151,24 @@ def same_content(owner: str, content: str) -> str:
     return f"$KV.JOB.{owner}.same.{content}"
 
 
-def hotword_list(owner: str, name: str) -> str:
-    """A stored list of hotwords; `*` as the name stands for all of an owner's."""
+def hotword_list(owner: str, name: str = "default") -> str:
+    """A user's stored hotword configuration."""
     return f"$KV.HOTWORDS.{owner}.{name}"
 
 
-def name_of_list(subject: str) -> str:
-    """The list's name in such a subject."""
-    return subject.rpartition(".")[2]
+def usage(owner: str, run: str, attempt: int | str = "*") -> str:
+    """What one attempt at a job used."""
+    return f"usage.{owner}.{run}.{attempt}"
+
+
+def owner_of_usage(subject: str) -> str:
+    """The user that such a fact is about."""
+    return subject.split(".")[1]
+
+
+def used_on(date: str, owner: str = "*") -> str:
+    """What a user used on a day (`2026-01-31`), or everybody."""
+    return f"$KV.USAGE.{date}.{owner}"
 
 
 def revoked(mark: str) -> str:

@@ -12,6 +12,7 @@ from services.gateway.janitor import Janitor
 from services.gateway.jobs import JOBS
 from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS
+from services.gateway.usage import USAGE
 from services.gateway.wakeups import WAKEUPS
 
 log = structlog.get_logger()
@@ -46,6 +47,7 @@ def main() -> None:
                 app[DOOR].tokens.uses.follow,
                 app[STREAMS].tend,
                 app[INTAKE].budgets.watch,
+                app[USAGE].run,
             )
 
     run("gateway", settings, serve)

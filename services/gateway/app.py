@@ -5,14 +5,26 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from services.gateway import events, hotword_routes, job_routes, login, pages, seed, token_routes
+from services.gateway import (
+    admin_routes,
+    events,
+    hotwords,
+    job_routes,
+    login,
+    pages,
+    seed,
+    token_routes,
+    usage_routes,
+)
 from services.gateway.access import Access, Route
+from services.gateway.all_jobs import ALL_JOBS, AllJobs
 from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
 from services.gateway.caller import IDENTIFY, Identify, by_token
+from services.gateway.cancellations import CANCELLATIONS, Cancellations
 from services.gateway.door import DOOR, door
 from services.gateway.feeds import FEEDS, Feeds
-from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists, list_limits
+from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists
 from services.gateway.intake import INTAKE, Intake
 from services.gateway.jobs import JOBS, Jobs
 from services.gateway.login import LOGIN_PAGE
@@ -30,14 +42,16 @@ from services.gateway.retries import RETRIES, Retries
 from services.gateway.security_headers import secured
 from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS, Streams
+from services.gateway.usage import USAGE, Usage
 from services.gateway.wakeups import WAKEUPS, wakeups
 
-OPEN, KNOWN, READ, TRANSCRIBE, SESSION = (
+OPEN, KNOWN, READ, TRANSCRIBE, SESSION, ADMIN = (
     Access.OPEN,
     Access.KNOWN,
     Access.READ,
     Access.TRANSCRIBE,
     Access.SESSION,
+    Access.ADMIN,
 )
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -55,19 +69,19 @@ ROUTES = (
     Route(READ, web.get("/v1/jobs/{id}", job_routes.get_job)),
     Route(TRANSCRIBE, web.delete("/v1/jobs/{id}", job_routes.delete_job)),
     Route(TRANSCRIBE, web.post("/v1/jobs/{id}/retry", job_routes.retry_job)),
+    Route(TRANSCRIBE, web.post("/v1/jobs/{id}/cancel", job_routes.cancel_job)),
     Route(READ, web.get("/v1/jobs/{id}/events", events.get_events)),
     Route(READ, web.get("/v1/jobs/{id}/transcript", job_routes.get_transcript)),
     Route(TRANSCRIBE, web.post("/v1/audio/transcriptions", audio.post_transcription)),
     Route(TRANSCRIBE, web.post("/v1/audio/translations", audio.post_translation)),
     Route(KNOWN, web.get("/v1/models", models.list_models)),
     Route(KNOWN, web.get("/v1/models/{model}", models.get_model)),
-    Route(TRANSCRIBE, web.put("/v1/jobs/{id}/hotwords", job_routes.put_hotwords)),
-    Route(READ, web.get("/v1/hotwords", hotword_routes.list_lists)),
-    Route(READ, web.get("/v1/hotwords/{name}", hotword_routes.get_list)),
-    Route(TRANSCRIBE, web.put("/v1/hotwords/{name}", hotword_routes.put_list)),
-    Route(TRANSCRIBE, web.delete("/v1/hotwords/{name}", hotword_routes.delete_list)),
-    Route(READ, web.get("/api/hotwords", hotword_routes.get_default)),
-    Route(TRANSCRIBE, web.post("/api/hotwords", hotword_routes.post_default)),
+    Route(READ, web.get("/v1/usage", usage_routes.get_usage)),
+    Route(ADMIN, web.get("/v1/admin/usage", usage_routes.get_all_usage)),
+    Route(ADMIN, web.get("/v1/admin/jobs", admin_routes.list_all_jobs)),
+    Route(ADMIN, web.post("/v1/admin/jobs/{job}/cancel", admin_routes.cancel_any_job)),
+    Route(READ, web.get("/api/hotwords", hotwords.get_hotwords)),
+    Route(TRANSCRIBE, web.post("/api/hotwords", hotwords.post_hotwords)),
     Route(TRANSCRIBE, web.post("/transcribe", seed.post_transcribe)),
     Route(READ, web.get("/stream", seed.get_stream)),
     Route(TRANSCRIBE, web.post("/api/transcribe", seed.post_transcribe_and_wait)),
@@ -113,11 +127,14 @@ async def _door(app: web.Application) -> AsyncIterator[None]:
 async def _stores(app: web.Application) -> AsyncIterator[None]:
     bus = app[BUS]
     app[JOBS] = Jobs(bus)
-    app[HOTWORD_LISTS] = HotwordLists(bus, list_limits(app[SETTINGS]))
+    app[HOTWORD_LISTS] = HotwordLists(bus)
     app[RESULTS] = Results(bus)
     app[FEEDS] = Feeds(app[JOBS], app[RESULTS], app[WAKEUPS])
     app[RETRIES] = Retries(bus, app[JOBS], app[RESULTS])
     app[REPEATS] = Repeats(bus, app[JOBS], app[RESULTS], app[RETRIES])
+    app[CANCELLATIONS] = Cancellations(bus, app[JOBS], app[RESULTS])
+    app[ALL_JOBS] = AllJobs(bus)
+    app[USAGE] = Usage(bus)
     stores = Stores(
         bus=app[UPLOAD_BUS],
         window=asyncio.Semaphore(PROCESS_WINDOW),

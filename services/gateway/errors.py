@@ -6,9 +6,7 @@
   + WrongOrigin, Forbidden, InsufficientScope                        403
   + NotFound                                                         404
   + UploadTooSlow, UploadInterrupted                                 408
-  + UploadInProgress, DifferentContent, JobRunning, JobOver, NoGaps,
-    AudioExpired                                                     409
-  + VersionConflict                                                  412
+  + UploadInProgress, DifferentContent, JobRunning, JobOver, JobCancelled, NoGaps, AudioExpired   409
   + TooLarge                                                         413
   + UnsupportedMediaType                                             415
   + SlowDown, TooManyUploads, OverLimit, TooManyTokens               429
@@ -129,10 +127,17 @@ class JobRunning(HttpError):
 
 
 class JobOver(HttpError):
-    """What was asked for needs a job that still runs."""
+    """What was asked for needs a job that runs or waits."""
 
     status = 409
     code = "job_ended"
+
+
+class JobCancelled(HttpError):
+    """What was asked for needs a job that was not cancelled."""
+
+    status = 409
+    code = "job_cancelled"
 
 
 class NoGaps(HttpError):
@@ -154,13 +159,6 @@ class DifferentContent(HttpError):
 
     status = 409
     code = "different_content"
-
-
-class VersionConflict(HttpError):
-    """Somebody else has changed the thing since."""
-
-    status = 412
-    code = "version_conflict"
 
 
 class TooLarge(HttpError):

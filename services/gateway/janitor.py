@@ -11,7 +11,7 @@ from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import ServiceError
 from services.contracts import topology
 from services.contracts.identifiers import run_id
-from services.contracts.messages import JobRecord, UploadState
+from services.contracts.messages import JobRecord, JobState, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.gateway.claim import DEAD_SECONDS
 from services.gateway.jobs import Jobs, last_part, settled_upload
@@ -79,7 +79,7 @@ class Janitor:
     async def _erase_work(self, record: JobRecord, run: str) -> None:
         """Erase what no chunker or transcriber will take any more, unless the job goes on by now."""
         newest = await self._jobs.newest(record)
-        if newest is None or not newest.state.final:
+        if newest is None or not newest.state.final or await self._is_to_end(newest, run):
             return
         commands = await self._bus.subjects(Stream.CTL, topology.work("*", record.owner, run))
         if all(topology.attempt_of_command(command) <= newest.attempt for command in commands):
@@ -87,6 +87,12 @@ class Janitor:
                 await self._bus.purge(Stream.CTL, command)
             await self._bus.purge(Stream.CHUNK, topology.chunk("*", record.owner, run))
             ACTIONS.labels("work_erased").inc()
+
+    async def _is_to_end(self, record: JobRecord, run: str) -> bool:
+        """Whether a chunker has yet to end a job that was cancelled, for which it needs the command."""
+        if record.deleted or record.state is not JobState.CANCELLED:
+            return False
+        return await self._bus.last(Stream.RES, topology.end(run, record.attempt), by_leader=True) is None
 
     async def _look_after(self, subject: str, known: Known) -> None:
         record, age = known.record, self._age(known)

@@ -1,4 +1,4 @@
-"""`/v1/jobs`: upload, list, look at, read, retry and delete jobs."""
+"""`/v1/jobs`: upload, list, look at, read, retry, cancel and delete jobs."""
 
 from urllib.parse import quote
 
@@ -10,13 +10,13 @@ from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
 from services.gateway.answers import Job, JobPage, WholeTranscript, json_response, location, shown, viewed
 from services.gateway.caller import caller
+from services.gateway.cancellations import CANCELLATIONS, By
 from services.gateway.errors import InvalidRequest
 from services.gateway.identity import Identity
 from services.gateway.intake import INTAKE, checked_key
 from services.gateway.jobs import JOBS
 from services.gateway.results import RESULTS
 from services.gateway.retries import RETRIES
-from services.gateway.rewording import reword
 from services.gateway.transcript import Format, Transcript
 
 DEFAULT_LIMIT = 50
@@ -44,7 +44,9 @@ async def list_jobs(request: web.Request) -> web.Response:
         record = await request.app[JOBS].get(identity.owner, job_id(identity.user, checked_key(key)))
         found = [shown(record)] if record and not record.deleted else []
         return json_response(JobPage(jobs=found, next=None))
-    records, more = await request.app[JOBS].page(identity.owner, _limit(request), request.query.get("after"))
+    records, more = await request.app[JOBS].page(
+        identity.owner, page_limit(request), request.query.get("after")
+    )
     return json_response(JobPage(jobs=[shown(record) for record in records], next=more))
 
 
@@ -66,9 +68,10 @@ async def retry_job(request: web.Request) -> web.Response:
     return json_response(await _whole_job(request, record), status=202)
 
 
-async def put_hotwords(request: web.Request) -> web.Response:
-    """Transcribe the chunks still to come with other hotwords."""
-    record = await reword(request, await _record(request, await caller(request)))
+async def cancel_job(request: web.Request) -> web.Response:
+    """End a job where it stands; what was transcribed stays."""
+    record = await _record(request, await caller(request))
+    record = await request.app[CANCELLATIONS].cancel(record, By.OWNER)
     return json_response(await _whole_job(request, record), status=202)
 
 
@@ -111,7 +114,7 @@ async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> 
         words=found.words,
         gaps=found.gaps,
         skipped=found.skipped,
-        hotwords=found.hotwords(record),
+        hotwords=found.hotwords,
         notices=found.notices,
     )
 
@@ -120,7 +123,8 @@ async def _record(request: web.Request, identity: Identity) -> JobRecord:
     return await request.app[JOBS].visible(identity.owner, request.match_info["id"])
 
 
-def _limit(request: web.Request) -> int:
+def page_limit(request: web.Request) -> int:
+    """How many entries of a list are asked for; raises `InvalidRequest`."""
     text = request.query.get("limit", str(DEFAULT_LIMIT))
     try:
         limit = msgspec.convert(text, int, strict=False)

@@ -1,8 +1,6 @@
 """The stored records of jobs: found by owner and id, changed by compare-and-set, listed newest first."""
 
 import asyncio
-import base64
-import binascii
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -18,13 +16,15 @@ from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobOptions, JobRecord, JobState, UploadState
 from services.contracts.topology import CHUNKERS, Stream
 from services.gateway.broker_clock import BrokerClock
-from services.gateway.errors import InvalidRequest, NotFound
+from services.gateway.cursor import decoded, encoded
+from services.gateway.errors import NotFound
 from services.gateway.forecast import Outlook, forecast
 from services.gateway.job_index import Entry, JobIndex
 from services.gateway.ledger import Ledger
 from services.gateway.progress import View
 from services.gateway.recent_records import RecentRecords
 from services.gateway.tempo import Tempo
+from services.gateway.uncounted import count_use
 
 ENTRIES_INDEXED = 200_000
 """Jobs whose place in their owner's list stays in memory; one takes some 700 bytes."""
@@ -105,12 +105,12 @@ class Jobs:
 
     async def page(self, owner: str, limit: int, after: str | None) -> tuple[list[JobRecord], str | None]:
         """Up to `limit` jobs, newest first, after the cursor; and the cursor of the next page."""
-        before = _decoded(after) if after else None
+        before = decoded(after, Entry) if after else None
         index = await self._index(owner)
         entries, more = index.page(limit, before)
         listed = (self._listed(owner, entry.id, index.sequence_of(entry)) for entry in entries)
         found = await asyncio.gather(*listed)
-        next_page = _encoded(entries[-1]) if more else None
+        next_page = encoded(entries[-1]) if more else None
         return [record for record in found if record and not record.deleted], next_page
 
     async def _listed(self, owner: str, job: str, sequence: int) -> JobRecord | None:
@@ -170,8 +170,9 @@ class Jobs:
             await self.erase_run(record, number)
 
     async def erase_run(self, record: JobRecord, number: int) -> None:
-        """Erase audio, chunks, results and command of one run."""
+        """Erase audio, chunks, results and command of one run, whose use stays counted."""
         run = run_id(record.id, number)
+        await count_use(self._bus, record, number)
         await self._bus.purge(Stream.CTL, topology.waiting("*", record.owner, run))
         await self._bus.purge(Stream.CTL, topology.control("*", record.owner, run))
         await self._bus.purge(Stream.CHUNK, topology.chunk("*", record.owner, run))
@@ -195,7 +196,6 @@ def tombstone(record: JobRecord) -> JobRecord:
         name="",
         problem=None,
         options=JobOptions(),
-        hotword_list=None,
         sha256=None,
         announced_bytes=None,
     )
@@ -216,14 +216,3 @@ def settled_upload(record: JobRecord, last: Stored | None) -> JobRecord:
     end = msgspec.json.decode(last.headers[HEADER], type=EndOfUpload)
     state = UploadState.INTERRUPTED if end.interrupted else UploadState.STORED
     return msgspec.structs.replace(record, upload=state, upload_bytes=end.bytes, sha256=end.sha256)
-
-
-def _encoded(entry: Entry) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
-
-
-def _decoded(cursor: str) -> Entry:
-    try:
-        return msgspec.json.decode(base64.urlsafe_b64decode(cursor), type=Entry)
-    except (binascii.Error, msgspec.DecodeError, UnicodeError, ValueError, RecursionError):
-        raise InvalidRequest("after is no cursor that this API gave out", field="after") from None

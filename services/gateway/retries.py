@@ -7,9 +7,9 @@ from prometheus_client import Counter
 from services.common.bus import Bus
 from services.contracts import topology
 from services.contracts.identifiers import run_id
-from services.contracts.messages import JobRecord, UploadState
+from services.contracts.messages import JobRecord, JobState, UploadState
 from services.contracts.topology import Stream
-from services.gateway.errors import AudioExpired, JobRunning, NoGaps, NotFound, UploadInProgress
+from services.gateway.errors import AudioExpired, JobCancelled, JobRunning, NoGaps, NotFound, UploadInProgress
 from services.gateway.jobs import Jobs
 from services.gateway.results import Results
 
@@ -31,14 +31,17 @@ class Retries:
     async def begin(self, record: JobRecord) -> JobRecord:
         """The record of the attempt that fills the job's gaps, be it new or under way already.
 
-        Raises `JobRunning`, `UploadInProgress`, `NoGaps`, `AudioExpired`, or `NotFound` for a deleted job.
+        Raises `JobRunning`, `JobCancelled`, `UploadInProgress`, `NoGaps`, `AudioExpired`, or `NotFound` for a
+        deleted job.
         """
         progress = await self._results.progress(record)
         end = progress.end_of(record.attempt)
-        if end is None and not record.state.final:
-            if record.attempt == 0:
+        if end is None and (record.state is JobState.CANCELLED or not record.state.final):
+            if record.attempt == 0 or record.state.final:
                 raise JobRunning("the job is still running; once it has ended, its gaps can be tried again")
             return record
+        if record.state is JobState.CANCELLED and record.attempt == 0:
+            raise JobCancelled("the job was cancelled before all of it was heard: send the recording again")
         await self._check(record, progress.gaps)
         begun = await self._jobs.retry(record, (end and end.duration) or record.duration)
         if begun is None:

@@ -17,7 +17,8 @@ from nats.js.api import (
 )
 
 from services.common.errors import Misconfigured
-from services.contracts.topology import CONSUMERS, RETIRED, ConsumerSpec, StreamSpec, streams
+from services.contracts.streams import StreamSpec, streams
+from services.contracts.topology import CONSUMERS, DAY_SECONDS, RETIRED, ConsumerSpec
 from services.provision.settings import Settings
 
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ async def declare(jetstream: JetStreamContext, settings: Settings) -> None:
         records_bytes=settings.records_max_bytes,
         audio_seconds=settings.audio_max_age_seconds,
         text_seconds=settings.text_retention_seconds,
+        usage_seconds=settings.usage_retention_days * DAY_SECONDS,
     )
     for stream in wanted:
         await _declare_stream(jetstream, stream, settings.stream_replicas)
@@ -50,10 +52,10 @@ async def _declare_stream(jetstream: JetStreamContext, spec: StreamSpec, replica
         name=spec.name,
         subjects=list(spec.subjects),
         retention=RetentionPolicy(spec.retention),
-        discard=DiscardPolicy.NEW,
+        discard=DiscardPolicy.OLD if spec.drop_oldest else DiscardPolicy.NEW,
         max_bytes=spec.max_bytes,
         max_age=spec.max_age_seconds,
-        max_msgs_per_subject=spec.history if spec.last_per_subject else NO_LIMIT,
+        max_msgs_per_subject=1 if spec.last_per_subject else NO_LIMIT,
         storage=StorageType.FILE,
         num_replicas=replicas,
         allow_direct=True,

@@ -19,5 +19,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Audio older than this is dropped even when nothing erased it; above the longest backlog."""
     text_retention_seconds: float = 7 * DAY_SECONDS
     """Transcripts and job records are kept this long."""
+    usage_retention_days: float = 400.0
+    """What each user used on a day is kept for so many days."""
     stream_replicas: int = 1
     """Copies of each stream: 3 on a cluster of three servers."""

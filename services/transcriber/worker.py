@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
+from typing import TypeGuard
 
 import msgspec
 import structlog
@@ -23,6 +24,7 @@ from services.contracts.messages import (
     ChunkFailed,
     ChunkTranscribed,
     JobRecord,
+    JobState,
     Lane,
     Problem,
     TranscribeChunk,
@@ -43,7 +45,7 @@ MILLISECONDS = 3
 
 AUDIO_SECONDS = Counter("whisper_transcribed_audio_seconds_total", "Audio transcribed")
 GAPS = Counter("whisper_gaps_total", "Chunks that ended without text", ["code"])
-DROPPED = Counter("whisper_chunks_dropped_total", "Chunks of jobs that were deleted meanwhile")
+DROPPED = Counter("whisper_chunks_dropped_total", "Chunks of jobs that were deleted or cancelled meanwhile")
 
 
 class Transcriber:
@@ -118,29 +120,26 @@ class Transcriber:
                     raise
 
     async def _transcribed(self, command: TranscribeChunk, delivery: Delivery) -> ChunkTranscribed | None:
-        """What the endpoint heard; None if the job was deleted, also while the chunk waited for its turn."""
+        """What the endpoint heard; None if nobody wants it any more when it is the chunk's turn."""
         async with self._gate.passage(lambda: self._age(delivery)):
-            record = await self._live_record(command, certain=True)
-            if record is None:
+            record = await self._record(command)
+            if not _wanted(record):
                 return None
             options, seconds = record.options.inference(), (command.end - command.start) / SAMPLE_RATE
             started = time.monotonic()
             result = await self._endpoint.transcribe(delivery.data, options, seconds)
             self._gate.open()
         notices = self._endpoint.notices(options, result)
-        return _event(command, result, notices, time.monotonic() - started, record.hotwords_revision)
+        return _event(command, result, notices, time.monotonic() - started)
 
     async def _age(self, delivery: Delivery) -> float:
         """For how many seconds the chunk is stored, by the broker's clock."""
         return max(0.0, await self._bus.now(Stream.CHUNK) - delivery.stored_at)
 
-    async def _live_record(self, command: TranscribeChunk, *, certain: bool = False) -> JobRecord | None:
-        """The job's record, unless the job was deleted or its upload begun anew.
-
-        A replica that lags may not know yet that the hotwords were changed: who must be `certain` asks none.
-        """
+    async def _record(self, command: TranscribeChunk) -> JobRecord | None:
+        """The job's record, unless the job was deleted or its upload begun anew."""
         subject = topology.job_record(command.owner, command.job)
-        for read in (self._jobs.newest,) if certain else (self._jobs.get, self._jobs.newest):
+        for read in (self._jobs.get, self._jobs.newest):
             record = await read(subject)
             if record is not None and not record.deleted and record.run == command.run:
                 return record
@@ -148,9 +147,9 @@ class Transcriber:
 
     async def _publish(self, command: TranscribeChunk, subject: str, event: msgspec.Struct) -> None:
         """Store the outcome, then look again: one that came after a deletion must not stay."""
-        if await self._live_record(command) is not None:
+        if _wanted(await self._record(command)):
             await self._bus.create(subject, msgspec.json.encode(event))
-        if await self._live_record(command) is None:
+        if await self._record(command) is None:
             await self._bus.purge(Stream.RES, subject)
             DROPPED.inc()
 
@@ -176,16 +175,17 @@ class Transcriber:
             self._failures.popitem(last=False)
 
 
+def _wanted(record: JobRecord | None) -> TypeGuard[JobRecord]:
+    """Whether anybody wants the text of a chunk: a cancelled job keeps what it has, and gets no more."""
+    return record is not None and record.state is not JobState.CANCELLED
+
+
 def _command(delivery: Delivery) -> TranscribeChunk:
     return msgspec.json.decode(delivery.headers[HEADER], type=TranscribeChunk)
 
 
 def _event(
-    command: TranscribeChunk,
-    result: InferenceResult,
-    notices: tuple[str, ...],
-    seconds: float,
-    hotwords_revision: int,
+    command: TranscribeChunk, result: InferenceResult, notices: tuple[str, ...], seconds: float
 ) -> ChunkTranscribed:
     """The result with its times moved from the chunk's start to the recording's."""
     offset = command.start / SAMPLE_RATE
@@ -200,7 +200,6 @@ def _event(
         hotwords=_moved_report(result, offset),
         notices=notices,
         endpoint_seconds=round(seconds, MILLISECONDS),
-        hotwords_revision=hotwords_revision,
     )
 
 

@@ -58,7 +58,8 @@ MUST_NOT_PUBLISH = {
     },
     Role.GATEWAY: {
         "write a text": topology.text(RUN, 0),
-        "end a job": topology.end(RUN, 0),
+        "leave a gap": topology.gap(RUN, 0, 0),
+        "plan a cut": topology.cut(RUN, 0),
         "give a job a place": topology.control("short", OWNER, RUN, 0),
         "queue a chunk": topology.chunk("short", OWNER, RUN, 0),
         "revoke a session past auth": topology.revoked("sid"),
@@ -76,6 +77,8 @@ MUST_NOT_PUBLISH = {
         "make itself a token": topology.personal_token(OWNER, "id"),
         "take a chunk": "$JS.API.CONSUMER.MSG.NEXT.CHUNK.transcriber-short",
         "erase a job": "$JS.API.STREAM.PURGE.KV_JOB",
+        "change what was used on a day": topology.used_on("2026-01-31", OWNER),
+        "read who used what": "$JS.API.DIRECT.GET.KV_USAGE",
     },
     Role.TRANSCRIBER: {
         "read recordings": "$JS.API.DIRECT.GET.UP",
@@ -86,6 +89,7 @@ MUST_NOT_PUBLISH = {
         "take a job": "$JS.API.CONSUMER.MSG.NEXT.CTL.chunker-long",
         "log in as somebody": topology.AUTH_REQUESTS,
         "erase recordings": "$JS.API.STREAM.PURGE.UP",
+        "say that somebody used something": topology.usage(OWNER, RUN, 0),
     },
     Role.PROVISION: {
         "read recordings": "$JS.API.DIRECT.GET.UP",

@@ -10,7 +10,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from services.contracts import claims, hotwords, inference, messages, personal_tokens
+from services.contracts import claims, hotwords, inference, messages, personal_tokens, usage
 from services.contracts.claims import (
     Claims,
     GetKeys,
@@ -38,11 +38,9 @@ from services.contracts.claims import (
 from services.contracts.hotwords import (
     DroppedHotword,
     HotwordHit,
-    HotwordList,
     HotwordMethod,
     Hotwords,
     HotwordsReport,
-    ListUsed,
     SuspectedHotword,
 )
 from services.contracts.inference import (
@@ -72,6 +70,7 @@ from services.contracts.messages import (
     UploadState,
 )
 from services.contracts.personal_tokens import LastUse, Named, PersonalToken, Scope
+from services.contracts.usage import DayUsed, Figures, JobUsed
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -98,6 +97,7 @@ LISTED = ListedToken(
     expires_at=1_707_776_000.5,
     last_used_at=1_700_000_060.0,
 )
+FIGURES = Figures(jobs=1, audio=1_000_000, skipped=100_000, endpoint_seconds=7.25)
 OPTIONS = JobOptions(
     language="en",
     task=Task.TRANSLATE,
@@ -149,13 +149,6 @@ EXPECTED: dict[str, msgspec.Struct] = {
     ),
     "last_use": LastUse(at=1_700_000_060.0),
     "hotwords": WORDS,
-    "hotword_list": HotwordList(
-        method=WORDS.method,
-        words=WORDS.words,
-        boost_factor=WORDS.boost_factor,
-        version=3,
-        updated_at=1_700_000_000.5,
-    ),
     "inference_options": InferenceOptions(
         language="en", task=Task.TRANSLATE, hotwords=WORDS, timestamps=Timestamps.WORD, temperature=0.2
     ),
@@ -221,6 +214,8 @@ EXPECTED: dict[str, msgspec.Struct] = {
         problem=PROBLEM,
         at=1_700_000_060.0,
     ),
+    "job_used": JobUsed(user="ann", figures=FIGURES),
+    "day_used": DayUsed(user="ann", sequence=17, figures=FIGURES),
 }
 """Every message with every field set, by the name of its file."""
 PARTS = {
@@ -234,15 +229,15 @@ PARTS = {
     DroppedHotword,
     HotwordHit,
     SuspectedHotword,
-    ListUsed,
     Problem,
     Range,
     JobOptions,
+    Figures,
 }
 """Structs that only travel inside others."""
 
 
-MODULES = (claims, hotwords, inference, messages, personal_tokens)
+MODULES = (claims, hotwords, inference, messages, personal_tokens, usage)
 
 
 def structs(module: ModuleType) -> set[type[msgspec.Struct]]:
@@ -308,21 +303,6 @@ def test_every_event_of_a_job_is_told_apart_by_its_tag() -> None:
 
 def test_final_states_are_final() -> None:
     assert {state for state in JobState if not state.final} == {JobState.QUEUED, JobState.RUNNING}
-
-
-def test_a_list_stored_before_lists_had_versions_is_the_first() -> None:
-    old = msgspec.json.decode((GOLDEN / "hotwords.json").read_bytes(), type=HotwordList)
-    assert (old.hotwords, old.version, old.updated_at) == (WORDS, 1, None)
-
-
-def test_a_gateway_of_before_reads_what_is_written_now() -> None:
-    new = (GOLDEN / "hotword_list.json").read_bytes()
-    assert msgspec.json.decode(new, type=Hotwords) == WORDS
-
-
-def test_a_record_of_before_has_hotwords_that_nobody_changed() -> None:
-    old = msgspec.json.decode((GOLDEN / "job_record.json").read_bytes(), type=JobRecord)
-    assert (old.hotword_list, old.hotwords_revision) == (None, 0)
 
 
 def test_the_model_gets_its_part_of_the_options() -> None:

@@ -1,4 +1,4 @@
-"""Jobs: upload, list, follow, read, retry and delete."""
+"""Jobs: upload, list, follow, read, retry, cancel and delete."""
 
 from services.contracts.hotwords import HotwordMethod
 from services.contracts.inference import Task, Timestamps
@@ -43,15 +43,10 @@ OPTIONS: dict[str, dict[str, object]] = {
     "task": {"enum": [*Task], "default": Task.TRANSCRIBE, "description": "`translate` is to English."},
     "hotwords": {
         "type": "string",
-        "description": "JSON list of words, or words separated by commas or new lines; by default those "
-        "of the list.",
+        "description": "JSON list of words, or words separated by commas or new lines; by default the "
+        "user's stored list.",
     },
-    "hotword_list": {
-        "type": "string",
-        "default": "default",
-        "description": "Name of a stored list; not together with `hotwords`.",
-    },
-    "hotword_method": {"enum": [*HotwordMethod], "description": "By default the list's."},
+    "hotword_method": {"enum": [*HotwordMethod], "description": "By default the stored one."},
     "boost_factor": {
         "type": "number",
         "minimum": 0,
@@ -173,11 +168,22 @@ OPERATIONS = (
         errors=(
             errors.NotFound,
             errors.JobRunning,
+            errors.JobCancelled,
             errors.UploadInProgress,
             errors.NoGaps,
             errors.AudioExpired,
             errors.WrongOrigin,
         ),
+    ),
+    Operation(
+        method="POST",
+        path="/v1/jobs/{id}/cancel",
+        tag=TAG,
+        summary="Cancel a job and keep its text",
+        text="It ends as `cancelled`; what was transcribed until then stays. Asking again changes nothing.",
+        parameters=(ID,),
+        answers=(answer(Job, "The job, cancelled.", status=202),),
+        errors=(errors.NotFound, errors.JobOver, errors.WrongOrigin),
     ),
     Operation(
         method="GET",

@@ -1,6 +1,15 @@
 """Every operation of the API, in the order of the document."""
 
-from services.gateway.openapi import accounts, hotwords, itself, jobs, openai, replaced, tokens
+from services.gateway.openapi import (
+    accounts,
+    administration,
+    hotwords,
+    itself,
+    jobs,
+    openai,
+    replaced,
+    tokens,
+)
 
 OPERATIONS = (
     *accounts.OPERATIONS,
@@ -8,6 +17,7 @@ OPERATIONS = (
     *jobs.OPERATIONS,
     *hotwords.OPERATIONS,
     *openai.OPERATIONS,
+    *administration.OPERATIONS,
     *replaced.OPERATIONS,
     *itself.OPERATIONS,
 )
