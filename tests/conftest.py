@@ -2,7 +2,7 @@
 
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -14,6 +14,11 @@ from services.contracts.topology import MINIMUM_SERVER
 from services.dev.nats_server import NatsServer, nats_server
 from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
+from tests.api import Api, logged_in
+from tests.stack_thread import StackThread
+
+SHARE_STACK = ("e2e", "clients")
+"""Folders whose tests use one local stack between them."""
 
 ConnectBus = Callable[[str], AbstractAsyncContextManager[Bus]]
 
@@ -26,8 +31,30 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Each file stays with one worker, for its module's fixtures, and so do all that share the one stack."""
     for item in items:
-        shares_stack = "stack" in getattr(item, "fixturenames", ()) and item.path.parent.name == "e2e"
+        shares_stack = "stack" in getattr(item, "fixturenames", ()) and item.path.parent.name in SHARE_STACK
         item.add_marker(pytest.mark.xdist_group("stack" if shares_stack else str(item.path)))
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    """One local stack with the bundled model for all end-to-end tests."""
+    running = StackThread(tmp_path_factory.mktemp("stack")).start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def api(stack: StackThread) -> AsyncIterator[Api]:
+    """A user of it, logged in."""
+    async with logged_in(stack.url, stack.username, stack.password) as client:
+        yield client
+
+
+@pytest.fixture
+async def other(stack: StackThread) -> AsyncIterator[Api]:
+    """Another user."""
+    async with logged_in(stack.url, "other", "another password") as client:
+        yield client
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ commands=(ffmpeg espeak-ng)
 if [ "$purpose" = test ]; then
   packages+=(chromium prometheus faketime strace)
   commands+=(chromium promtool faketime strace)
+  command -v npm >/dev/null || { packages+=(nodejs npm); commands+=(npm); }
 fi
 
 missing() {
@@ -137,7 +138,19 @@ expand_model() {
     || { tail -n 20 "$setup/expand.log" >&2; fail "the test model could not be expanded, the log is .setup/expand.log"; }
 }
 
+# OpenAI's Node SDK, as a client under test, with the Node that it needs.
+install_node_sdk() {
+  local wanted=tests/clients/node/package.json there=$setup/node
+  cmp -s "$wanted" "$there/package.json" && [ -x "$there/node_modules/.bin/node" ] && return
+  say "Installing OpenAI's Node SDK"
+  rm -rf "$there"
+  mkdir -p "$there"
+  ( cd "$there" && cp "$OLDPWD/$wanted" . && npm install --no-package-lock --no-audit --no-fund ) >"$setup/npm.log" 2>&1 \
+    || { tail -n 20 "$setup/npm.log" >&2; rm -rf "$there"; fail "npm install failed, the log is .setup/npm.log"; }
+}
+
 install_packages
 install_environment
+if [ "$purpose" = test ]; then install_node_sdk; fi
 expand_model
 install_nats
