@@ -41,8 +41,8 @@ ENDPOINT_SECONDS = 0.02
 ENDPOINT_CAPACITY = 8
 GROWTH = 1.10
 QUIET_SECONDS = 270.0
-"""More than a round of the janitor, and than two collections of an idle Go (nats-server), which are two minutes
-apart: what lies in its pools of buffers outlives the first one."""
+"""More than a round of the janitor, and than two collections of an idle Go (nats-server), which are two
+minutes apart: what lies in its pools of buffers outlives the first one."""
 SETTINGS = {
     "LOG_LEVEL": "warning",
     "JANITOR_SECONDS": "5",

@@ -66,7 +66,7 @@ async def test_sseclient_reads_a_job(
         url = f"{stack.url}/v1/jobs/{job}/events"
         with requests.get(url, headers=headers, stream=True, timeout=SECONDS) as answer:
             events = SSEClient(answer.iter_content()).events()
-            return [(int(event.id), event.event) for event in events if event.event != "job"]
+            return [(int(event.id or 0), event.event) for event in events if event.event != "job"]
 
     assert await asyncio.to_thread(read) == expected
 

@@ -13,7 +13,7 @@ from tests.stack_thread import StackThread
 
 SCRIPT = """
 import json, sys
-import litellm
+import litellm, openai
 with open(sys.argv[1], "rb") as file:
     plain = litellm.transcription(model="whisper-1", custom_llm_provider="openai", file=file)
 with open(sys.argv[1], "rb") as file:
@@ -23,8 +23,10 @@ with open(sys.argv[1], "rb") as file:
     )
 try:
     with open(sys.argv[1], "rb") as file:
-        litellm.transcription(model="whisper-1", custom_llm_provider="openai", file=file, api_key="wwu_nobody")
-except litellm.AuthenticationError as error:
+        litellm.transcription(
+            model="whisper-1", custom_llm_provider="openai", file=file, api_key="wwu_nobody"
+        )
+except openai.AuthenticationError as error:
     refused = str(error)
 print(json.dumps({"text": plain.text, "words": len(verbose["words"]), "refused": refused}))
 """
@@ -40,7 +42,7 @@ class Found(msgspec.Struct):
 
 
 async def test_litellm_transcribes(stack: StackThread, key: str, spoken: Spoken, tmp_path: Path) -> None:
-    """In a process of its own: importing it takes seconds, and its price list would come from the internet."""
+    """In a process of its own: importing it takes seconds, and without a setting it asks the internet."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",

@@ -34,9 +34,9 @@ async def transcripts(
             while True:
                 stream.woken.clear()
                 await _check(app, identity, feed, stream)
-                async for sequence, event in app[RESULTS].events(feed.record, after):
-                    after = sequence
-                    transcript.add(event)
+                async for found in app[RESULTS].events(feed.record, after):
+                    after = found.sequence
+                    transcript.add(found.event)
                 yield transcript
                 if _is_over(transcript, record, feed):
                     return
