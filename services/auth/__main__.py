@@ -65,7 +65,7 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
                 throttle=Throttle(),
                 personal=personal,
             )
-            responder = Responder(bus, service)
+            responder = Responder(bus, service.answer)
             await responder.subscribe()
             await lifecycle.work(
                 responder.run,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 
 import msgspec
 import nats.errors
@@ -9,7 +10,6 @@ import structlog
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from services.auth.service import AuthService
 from services.common.bus import Bus
 from services.contracts.claims import AuthReply, AuthRequest, Refused
 from services.contracts.topology import AUTH_QUEUE, AUTH_REQUESTS
@@ -24,9 +24,9 @@ ANSWER_SECONDS = 15.0
 class Responder:
     """Shares the requests with the other auth processes."""
 
-    def __init__(self, bus: Bus, service: AuthService) -> None:
+    def __init__(self, bus: Bus, answer: Callable[[AuthRequest], Awaitable[AuthReply]]) -> None:
         self._bus = bus
-        self._service = service
+        self._answer = answer
         self._group: asyncio.Future[asyncio.TaskGroup] = asyncio.get_running_loop().create_future()
         self._subscription: Subscription | None = None
         self._in_hand = 0
@@ -47,15 +47,16 @@ class Responder:
                     await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py leaves it so
 
     async def _take(self, message: Msg) -> None:
+        breaks = self._bus.breaks
         group = await asyncio.shield(self._group)
         if self._in_hand >= MAX_IN_HAND:
             await _respond(message, _busy())
             return
         self._in_hand += 1
-        group.create_task(self._settle(message))
+        group.create_task(self._settle(message, breaks))
 
-    async def _settle(self, message: Msg) -> None:
-        breaks = self._bus.breaks
+    async def _settle(self, message: Msg, breaks: int) -> None:
+        """Answer, unless the connection broke since the question came."""
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 reply = await self._answered(message.data)
@@ -75,7 +76,7 @@ class Responder:
         except msgspec.DecodeError:
             log.warning("request_unreadable", bytes=len(data))
             return Refused(code="bad_request", message="not a request that this service knows")
-        return await self._service.answer(request)
+        return await self._answer(request)
 
 
 async def _respond(message: Msg, reply: AuthReply) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
+from prometheus_client import Gauge
 
 from services.chunker import confinement, system_calls
 from services.common.errors import Misconfigured
@@ -27,6 +28,12 @@ LOADERS = (
 INHERITED = ("PATH", "LD_LIBRARY_PATH")
 """All that the process inherits of ours: the NATS key and credentials of AWS are none of its business."""
 TRIAL_SECONDS = 60.0
+
+IN_FORCE = Gauge(
+    "whisper_decoder_protection",
+    "1 where this keeps decoders in, 0 where it is missing",
+    ["protection"],
+)
 
 
 class Sandbox(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +69,8 @@ def tried(*, required: bool = False) -> Sandbox:
         raise Misconfigured("ffmpeg is not on PATH; install it")
     decoder = os.path.realpath(found)
     sandbox = _reduced(Sandbox(decoder=decoder))
+    for name in confinement.PROTECTIONS:
+        IN_FORCE.labels(name).set(name in sandbox.in_force)
     if required and sandbox.missing:
         reasons = ", ".join(f"{name} ({reason})" for name, reason in sandbox.missing.items())
         raise Misconfigured(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from services.chunker import confinement, sandbox, system_calls
 from services.chunker.decode import DecoderDidNotStart, decoded
@@ -209,6 +210,35 @@ def test_it_takes_no_privileges(kept: Sandbox) -> None:
     assert len(done.stdout) > 80_000, done.stderr
 
 
+def metric(protection: str) -> float | None:
+    return REGISTRY.get_sample_value("whisper_decoder_protection", {"protection": protection})
+
+
+def test_the_metric_says_what_a_decoder_is_really_kept_from(
+    tmp_path: Path, canary: tuple[int, list[bytes]]
+) -> None:
+    """The kernel's own word for a decoder that runs; and an attempt, for what it does not tell."""
+    kept = sandbox.tried()
+    with subprocess.Popen(
+        kept.command(["-v", "error", "-f", "data", "-i", "pipe:0", *COPY, "pipe:1"]),
+        env=sandbox.environ(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    ) as decoder:
+        about = Path(f"/proc/{decoder.pid}")
+        while kept.decoder.encode() not in (about / "cmdline").read_bytes().split(b"\0")[0]:
+            assert decoder.poll() is None
+        status = dict(line.split(":\t", 1) for line in (about / "status").read_text().splitlines())
+        decoder.kill()
+    really = {
+        confinement.PRIVILEGES: status["NoNewPrivs"] == "1",
+        confinement.CAPABILITIES: int(status["CapEff"], 16) == int(status["CapPrm"], 16) == 0,
+        confinement.SYSTEM_CALLS: status["Seccomp"] == "2",
+        confinement.FILES: attempts(kept.in_force, tmp_path, canary[0])["read"] == "EACCES",
+    }
+    assert {name: metric(name) for name in confinement.PROTECTIONS} == really
+
+
 def test_a_protection_that_cannot_be_had_is_named_and_may_be_required(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -218,6 +248,8 @@ def test_a_protection_that_cannot_be_had_is_named_and_may_be_required(
     assert confinement.SYSTEM_CALLS not in found.in_force
     assert "riscv64" in found.missing[confinement.SYSTEM_CALLS]
     assert confinement.PRIVILEGES in found.in_force
+    assert metric(confinement.SYSTEM_CALLS) == 0
+    assert metric(confinement.PRIVILEGES) == 1
     with pytest.raises(Misconfigured, match="no list of system calls for riscv64"):
         sandbox.tried(required=True)
 
