@@ -43,6 +43,7 @@ from services.gateway.errors import Unauthorized
 from services.gateway.identity import Identity
 from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS
+from tests.tasks import Tasks
 
 SECOND = 16_000
 
@@ -101,18 +102,21 @@ async def identify(request: web.Request) -> Identity:
 
 @pytest.fixture
 def start_gateway(broker: NatsServer) -> StartGateway:
-    """Starts gateways with settings of the test's choice."""
+    """Starts gateways with settings of the test's choice; a test whose gateway leaves a task behind fails."""
 
     @contextlib.asynccontextmanager
     async def start(**settings: object) -> AsyncIterator[Gateway]:
-        port = free_port()
+        port, tasks = free_port(), Tasks()
         app = create_app(Settings(nats_url=broker.url, **settings), identify)  # type: ignore[arg-type]
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session,
-            site(app, "127.0.0.1", port, shutdown_seconds=2.0),
-            beside(app[STREAMS].tend(asyncio.Event())),
+            contextlib.AsyncExitStack() as stack,
         ):
+            with tasks.begun_here():
+                await stack.enter_async_context(site(app, "127.0.0.1", port, shutdown_seconds=2.0))
+                await stack.enter_async_context(beside(app[STREAMS].tend(asyncio.Event())))
             yield Gateway(f"http://127.0.0.1:{port}", app, session)
+        await tasks.must_end()
 
     return start
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Iterator
 
 import nats.js.errors
 import structlog
@@ -65,7 +66,8 @@ async def _declare_stream(jetstream: JetStreamContext, spec: StreamSpec, replica
     try:
         await jetstream.add_stream(wanted)
     except nats.js.errors.BadRequestError:  # it exists with another configuration
-        await jetstream.update_stream(wanted)
+        with _refusals_named(f"stream {spec.name}"):
+            await jetstream.update_stream(wanted)
     kept = (await jetstream.stream_info(spec.name)).config
     for name in ("retention", "discard", "max_bytes", "max_msgs_per_subject", "allow_direct", "republish"):
         _check(f"stream {spec.name}", name, getattr(wanted, name), getattr(kept, name))
@@ -82,10 +84,25 @@ async def _declare_consumer(jetstream: JetStreamContext, spec: ConsumerSpec) -> 
         max_deliver=NO_LIMIT,
         max_ack_pending=spec.max_ack_pending,
     )
-    await jetstream.add_consumer(spec.stream, wanted)
+    with _refusals_named(f"consumer {spec.name}"):
+        await jetstream.add_consumer(spec.stream, wanted)
     kept = (await jetstream.consumer_info(spec.stream, spec.name)).config
     for name in ("filter_subject", "ack_policy", "ack_wait", "max_ack_pending"):
         _check(f"consumer {spec.name}", name, getattr(wanted, name), getattr(kept, name))
+
+
+@contextlib.contextmanager
+def _refusals_named(owner: str) -> Iterator[None]:
+    """Say what it is that the server does not change."""
+    try:
+        yield
+    except nats.js.errors.ServiceUnavailableError:
+        raise  # a cluster without a leader says nothing of what was asked
+    except nats.js.errors.APIError as error:
+        raise Misconfigured(
+            f"{owner}: the server refuses to change it: {error.description}; let the old version finish its "
+            "work, remove it, and provision again"
+        ) from error
 
 
 def _check(owner: str, name: str, wanted: object, kept: object) -> None:
