@@ -148,7 +148,7 @@ async def test_todays_subjects_and_wakeups_work_after_it(old: Bus) -> None:
         await woken.wait()
     for subject in (
         topology.waiting(Lane.SHORT, OWNER, RUN, 0),
-        topology.hotword_list(OWNER),
+        topology.hotword_list(OWNER, "default"),
         topology.revoked("session"),
         topology.dead_letter(Stream.CHUNK, 1),
     ):
