@@ -9,7 +9,7 @@ from bench.hotwords.encodings import Encodings
 from bench.hotwords.lists import Request
 from endpoint.engine import Engine
 from endpoint.events import Failed, Finished
-from endpoint.model import Heard, WhisperModel
+from endpoint.model import Heard, Languages, WhisperModel
 from services.contracts.hotwords import HotwordMethod, Hotwords
 from services.contracts.inference import InferenceOptions
 
@@ -39,7 +39,7 @@ class RememberingModel(WhisperModel):
         super().__init__(str(folder), device="cpu", threads=threads, local_only=True)
         self.encodings: Encodings[Heard] = Encodings()
 
-    def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
+    def hear(self, windows: Sequence[tuple[Samples, Languages]]) -> list[Heard]:
         """All windows of a run are in the same language, which is given."""
 
         def encode(places: list[int]) -> list[Heard]:

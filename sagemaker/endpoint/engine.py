@@ -57,11 +57,11 @@ class Engine:
     def check(self, options: InferenceOptions) -> None:
         """Raise `BadInput` for options that this model cannot follow, and compile hotwords; in any thread."""
         known = self._model.marks.languages or {"en": 0}
-        if options.language is not None and options.language not in known:
-            choices = ", ".join(known)
-            raise BadInput(
-                f"the model knows no language {options.language!r}: use one of {choices}", "language"
-            )
+        given = {"language": (options.language,) if options.language else (), "languages": options.languages}
+        for field, languages in given.items():
+            if unknown := [code for code in languages if code not in known]:
+                choices = ", ".join(known)
+                raise BadInput(f"the model knows no language {unknown[0]!r}: use one of {choices}", field)
         if options.task is Task.TRANSLATE and not self._model.marks.languages:
             raise BadInput("this model is English only: it cannot translate", "task")
         if options.hotwords:

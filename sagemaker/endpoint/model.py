@@ -26,6 +26,9 @@ ENCODE_SECONDS = Histogram(
 
 AUTO = "auto"
 
+Languages = str | tuple[str, ...] | None
+"""A window's language; those that it may be; or None for all that the model knows."""
+
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
     """A window's encoding and what it says before any text: its language, and whether anyone speaks."""
@@ -81,7 +84,7 @@ class WhisperModel:
         return word_pieces(tokens, self._whisper.config.vocab_size)
 
     @ENCODE_SECONDS.time()
-    def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
+    def hear(self, windows: Sequence[tuple[Samples, Languages]]) -> list[Heard]:
         """Encode windows together, each with its language if known; else that is detected."""
         features = torch.stack([self._features.of(samples) for samples, _ in windows]).to(self._whisper.dtype)
         encoded = self._encoded(features)
@@ -94,10 +97,10 @@ class WhisperModel:
             Heard(
                 encoded=encoded[row : row + 1],
                 sound=[(keys[row : row + 1], values[row : row + 1]) for keys, values in sound],
-                language=language or self._language(scores[row]),
+                language=spoken if isinstance(spoken, str) else self._language(scores[row], spoken),
                 no_speech_prob=silent[row],
             )
-            for row, (_, language) in enumerate(windows)
+            for row, (_, spoken) in enumerate(windows)
         ]
 
     def _encoded(self, features: Tensor) -> Tensor:
@@ -105,8 +108,9 @@ class WhisperModel:
         encoder, size = self._whisper.get_encoder(), 1 if self.device.type == "cpu" else len(features)
         return torch.cat([encoder(part).last_hidden_state for part in torch.split(features, size)])
 
-    def _language(self, scores: Tensor) -> str:
-        codes, tokens = list(self.marks.languages), list(self.marks.languages.values())
+    def _language(self, scores: Tensor, among: Sequence[str] | None) -> str:
+        codes = [code for code in self.marks.languages if not among or code in among]
+        tokens = [self.marks.languages[code] for code in codes]
         return codes[int(scores[tokens].argmax())] if codes else "en"
 
     def prefix(self, language: str, task: Task, prompt: Sequence[int]) -> tuple[int, ...]:

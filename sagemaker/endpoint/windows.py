@@ -19,7 +19,7 @@ from endpoint.decoding import Decoded, Row
 from endpoint.errors import ModelFailed
 from endpoint.hotword_report import Spoken, echoes_prompt, report
 from endpoint.ladder import Attempt, flaw, ladder
-from endpoint.model import Heard, WhisperModel
+from endpoint.model import Heard, Languages, WhisperModel
 from endpoint.steering import MIN_BEAMS, Steering, named
 from endpoint.transcript import Phrase, Reading, compression_ratio, phrases
 from services.contracts.inference import (
@@ -53,7 +53,7 @@ class Hear(msgspec.Struct, frozen=True):
     """Asks for a window to be encoded; answered by `Heard`."""
 
     samples: Samples
-    language: str | None
+    language: Languages
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ class _Listener:
         offset: float | None = 0.0 if len(self._audio) else None
         while offset is not None:
             rest = self._audio[round(offset * SAMPLE_RATE) :]
-            heard = cast(Heard, (yield Hear(rest, language)))
+            heard = cast(Heard, (yield Hear(rest, language or self._options.languages)))
             if passages and not (passages[-1].left_open or _spoken(heard, rest, self._audio)):
                 break
             language = heard.language

@@ -24,10 +24,12 @@ class Carried(StrEnum):
     """What a job may ask for that not every contract has a field for."""
 
     LANGUAGE = "language"
+    LANGUAGES = "choice of languages"
     TRANSLATION = "translation"
     WORD_TIMES = "times of words"
     TEMPERATURE = "temperature"
     PROMPT = "prompt_injection"
+    """And a prompt of the user's own, which goes the same way."""
     BIAS = "logit_bias"
 
 
@@ -38,7 +40,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     options: InferenceOptions
     prompt: str = ""
-    """Hotwords as text, where the contract has a field for it."""
+    """The user's own prompt and hotwords as text, where the contract has a field for it."""
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -48,7 +48,8 @@ class Endpoint:
         """
         self._check(options)
         steered = steering(options.hotwords, self._contract, self._adapter.carries)
-        asked = Asked(flac=flac, seconds=seconds, options=options, prompt=steered.prompt)
+        prompt = f"{options.prompt} {steered.prompt}".strip()  # the model keeps the end of a long one
+        asked = Asked(flac=flac, seconds=seconds, options=options, prompt=prompt)
         call = await asyncio.to_thread(self._adapter.call, asked)
         if len(call.body) > MAX_BODY_BYTES:
             raise AudioRejected(
@@ -67,6 +68,12 @@ class Endpoint:
             lost.append(
                 f"The endpoint's contract {self._contract} cannot carry a language: the model chose it."
             )
+        if options.languages and Carried.LANGUAGES not in self._adapter.carries:
+            lost.append(
+                f"The endpoint's contract {self._contract} cannot limit the languages: the model chose one."
+            )
+        if options.prompt and Carried.PROMPT not in self._adapter.carries:
+            lost.append(f"The endpoint's contract {self._contract} cannot carry a prompt.")
         if options.temperature and Carried.TEMPERATURE not in self._adapter.carries:
             lost.append(f"The endpoint's contract {self._contract} cannot carry a temperature.")
         if options.timestamps is Timestamps.WORD and result.words is None:

@@ -16,7 +16,7 @@ from endpoint.decoding import Batch, Decoded, Row
 from endpoint.engine import Engine
 from endpoint.errors import ModelFailed, OutOfMemory
 from endpoint.events import Event, Failed, Finished, Progressed
-from endpoint.model import Heard, WhisperModel
+from endpoint.model import Heard, Languages, WhisperModel
 from endpoint.rules import Rules
 from services.contracts.hotwords import validated
 from services.contracts.inference import (
@@ -285,7 +285,7 @@ def test_audio_that_the_model_cannot_compute_with_fails_alone(
 class Cramped(WhisperModel):
     """A device whose memory holds two windows."""
 
-    def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
+    def hear(self, windows: Sequence[tuple[Samples, Languages]]) -> list[Heard]:
         if len(windows) > 2:
             raise torch.OutOfMemoryError("no room")
         return super().hear(windows)
@@ -302,7 +302,7 @@ class Faltering(WhisperModel):
 
     short = False
 
-    def hear(self, windows: Sequence[tuple[Samples, str | None]]) -> list[Heard]:
+    def hear(self, windows: Sequence[tuple[Samples, Languages]]) -> list[Heard]:
         self._falter()
         return super().hear(windows)
 

@@ -178,11 +178,33 @@ async def test_no_text_is_better_than_an_untranslated_one(contract: Contract) ->
     assert refused.value.code == "cannot_translate"
 
 
+@pytest.mark.parametrize(
+    ("contract", "lost"),
+    [(Contract.NPY, ["languages", "prompt"]), (Contract.OPENAI, ["languages"]), (Contract.NATIVE, [])],
+)
+def test_what_had_no_effect_is_said(contract: Contract, lost: list[str]) -> None:
+    options = InferenceOptions(languages=("de", "fr"), prompt="A talk.")
+    result = InferenceResult(text="", language="en", segments=())
+    notices = Endpoint(None, "nobody is asked", contract).notices(options, result)
+    assert [notice.rpartition("cannot ")[2].split()[-1].rstrip(".") for notice in notices] == [
+        {"languages": "one", "prompt": "prompt"}[word] for word in lost
+    ]
+
+
+async def test_a_prompt_stands_before_the_hotwords() -> None:
+    """Whisper keeps the end of what precedes the audio."""
+    runtime = Runtime(b'{"text": "hello"}')
+    endpoint = Endpoint(runtime, "whisper-endpoint", Contract.OPENAI)
+    await endpoint.transcribe(b"fLaC", InferenceOptions(prompt="A talk.", hotwords=NAMES), 1.0)
+    assert b"\r\n\r\nA talk. Ann, Bob.\r\n" in bytes(runtime.asked["Body"])  # type: ignore[call-overload]
+
+
 class Runtime:
     """A SageMaker Runtime client that notes whom it was asked to reach."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: bytes = b'{"text": "hello", "language": "en", "segments": []}') -> None:
         self.asked: dict[str, object] = {}
+        self._answer = answer
 
     async def invoke_endpoint(self, **asked: object) -> dict[str, object]:
         self.asked = asked
@@ -195,7 +217,7 @@ class Runtime:
         pass
 
     async def read(self) -> bytes:
-        return msgspec.json.encode(InferenceResult(text="hello", language="en", segments=()))
+        return self._answer
 
 
 @pytest.mark.parametrize("component", ["", "whisper-endpoint-component"])

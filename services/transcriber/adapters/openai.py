@@ -90,7 +90,7 @@ def _timed(words: list[_Word]) -> Iterator[Word]:
         yield Word(start=start, end=now, word=word.word)
 
 
-OPENAI = Adapter(carries=frozenset(Carried) - {Carried.BIAS}, call=_call, result=_result)
+OPENAI = Adapter(carries=frozenset(Carried) - {Carried.BIAS, Carried.LANGUAGES}, call=_call, result=_result)
 WHISPERX = Adapter(
     carries=frozenset({Carried.LANGUAGE, Carried.WORD_TIMES}), call=_whisperx_call, result=_result
 )
