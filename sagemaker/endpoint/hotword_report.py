@@ -73,6 +73,7 @@ def report(
         suspected=tuple(_suspected(found)) if steered.automaton else (),
         prompt_tokens=len(steered.prompt),
         min_beams=MIN_BEAMS if steered.automaton else 1,
+        dropped_at=steered.dropped_at,
     )
 
 

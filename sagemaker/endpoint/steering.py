@@ -11,7 +11,7 @@ import msgspec
 
 from endpoint.automaton import MAX_EARNED, Automaton, Reward, compiled
 from endpoint.wordpieces import WordPieces, spaced
-from services.contracts.hotwords import DroppedHotword, HotwordMethod, Hotwords
+from services.contracts.hotwords import DroppedHotword, HotwordMethod, Hotwords, ranges
 
 MIN_BEAMS = 3
 """For rows with a bias: one for what is certain, and two for begun hotwords, of which one may break off."""
@@ -41,6 +41,8 @@ class Steering(msgspec.Struct, frozen=True, kw_only=True):
     automaton: Automaton | None = None
     applied: int = 0
     dropped: tuple[DroppedHotword, ...] = ()
+    dropped_at: tuple[tuple[int, int], ...] = ()
+    """Where in the list all dropped words stand."""
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -113,13 +115,14 @@ def prompted(words: Sequence[str], comma: str, tokenize: Tokenize, room: int) ->
         prompt=(*prompt, *ending) if prompt else (),
         applied=applied,
         dropped=named(words[applied:], "no room in the prompt"),
+        dropped_at=ranges(range(applied, len(words))),
     )
 
 
 def biased(hotwords: Hotwords, tokenize: Tokenize, pieces: WordPieces) -> Steering:
     """Bonuses for every word short enough; a boost of 0 is no bias at all."""
     if not hotwords.boost_factor:
-        return Steering(dropped=named(hotwords.words, "a boost of 0 changes nothing"))
+        return without(hotwords.words, "a boost of 0 changes nothing")
     spelled = [(word, text, share) for word in hotwords.words for text, share in spellings(word)]
     encoded = tokenize([text for _, text, _ in spelled])
     long = {
@@ -136,7 +139,13 @@ def biased(hotwords: Hotwords, tokenize: Tokenize, pieces: WordPieces) -> Steeri
         automaton=compiled(rewards, pieces, most_earned(len(hotwords.words))) if rewards else None,
         applied=len(hotwords.words) - len(long),
         dropped=named(tuple(long), f"longer than {MAX_WORD_TOKENS} tokens"),
+        dropped_at=ranges(place for place, word in enumerate(hotwords.words) if word in long),
     )
+
+
+def without(words: Sequence[str], reason: str) -> Steering:
+    """No word steers, for this reason."""
+    return Steering(dropped=named(words, reason), dropped_at=ranges(range(len(words))))
 
 
 def per_token(boost: float, tokens: int) -> float:

@@ -20,7 +20,7 @@ from endpoint.errors import ModelFailed
 from endpoint.hotword_report import Spoken, echoes_prompt, report
 from endpoint.ladder import Attempt, flaw, ladder
 from endpoint.model import Heard, Languages, WhisperModel
-from endpoint.steering import MIN_BEAMS, Steering, named
+from endpoint.steering import MIN_BEAMS, Steering, without
 from endpoint.transcript import Phrase, Reading, compression_ratio, phrases
 from services.contracts.inference import (
     SAMPLE_RATE,
@@ -179,7 +179,7 @@ class _Listener:
         if hotwords is None:
             return Steering()
         if not share:
-            return Steering(dropped=named(hotwords.words, IMPLAUSIBLE))
+            return without(hotwords.words, IMPLAUSIBLE)
         return Steering() if heard.no_speech_prob > NO_SPEECH_PROB else self._steers(heard.language, share)
 
     def _prompt(self, steered: Steering) -> tuple[int, ...]:

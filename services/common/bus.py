@@ -141,9 +141,10 @@ class Bus:
         info = await self._retried(lambda: self.jetstream.stream_info(stream, subjects_filter=matching))
         return dict(info.state.subjects or {})
 
-    async def purge(self, stream: str, subjects: str) -> None:
-        """Erase the messages of the matching subjects."""
-        await self._retried(lambda: self.jetstream.purge_stream(stream, subject=subjects))
+    async def purge(self, stream: str, subjects: str, *, through: int | None = None) -> None:
+        """Erase the messages of the matching subjects, or only those up to the sequence `through`."""
+        before = None if through is None else through + 1
+        await self._retried(lambda: self.jetstream.purge_stream(stream, seq=before, subject=subjects))
 
     async def usage(self, stream: str) -> tuple[int, int]:
         """The bytes that a stream holds, and its disk budget; 0 where it has none."""

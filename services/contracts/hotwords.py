@@ -1,7 +1,7 @@
 """Words a user wants spelled their way: the request, its limits and the report that comes back."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from enum import StrEnum
 
 import msgspec
@@ -12,6 +12,10 @@ MAX_TOTAL_BYTES = 256 * 1024
 MAX_BOOST = 5.0
 DEFAULT_BOOST = 1.5
 """Nats added per matched token: one token's odds grow by e^1.5, about 4.5 times."""
+DEFAULT_LIST = "default"
+"""The list of a user whose words go with uploads that name none."""
+MOST_RANGES = 100
+"""Ranges of dropped words in a report: those without room are one, those too long stand alone."""
 INVISIBLE = ("Cc", "Cf", "Cs")
 """Unicode categories: control characters, format characters, halves of surrogate pairs."""
 HARMLESS = "\t\n\r\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
@@ -39,6 +43,31 @@ class Hotwords(msgspec.Struct, frozen=True, kw_only=True):
     method: HotwordMethod = HotwordMethod.PROMPT_INJECTION
     words: tuple[str, ...] = ()
     boost_factor: float = DEFAULT_BOOST
+
+
+class HotwordList(msgspec.Struct, frozen=True, kw_only=True):
+    """A stored list as one version of it holds it; those stored before lists had versions are the first."""
+
+    method: HotwordMethod = HotwordMethod.PROMPT_INJECTION
+    words: tuple[str, ...] = ()
+    boost_factor: float = DEFAULT_BOOST
+    version: int = 1
+    updated_at: float | None = None
+    """Unix time, seconds, where it is known."""
+
+    @property
+    def hotwords(self) -> Hotwords:
+        """What the model gets of it."""
+        return Hotwords(method=self.method, words=self.words, boost_factor=self.boost_factor)
+
+
+class ListUsed(msgspec.Struct, frozen=True, kw_only=True):
+    """The stored list that a job's words are from."""
+
+    name: str
+    version: int
+    shared: bool = False
+    """Whether it is one of everybody's, and not the user's own."""
 
 
 class DroppedHotword(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,6 +107,21 @@ class HotwordsReport(msgspec.Struct, frozen=True, kw_only=True):
     """Length of the prompt that held the words."""
     min_beams: int = 1
     """Paths that the method follows at least, whatever the request asks for."""
+    dropped_at: tuple[tuple[int, int], ...] = ()
+    """Where in the list all dropped words stand: ranges from a place up to but not including another."""
+
+
+def ranges(places: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """The first `MOST_RANGES` ranges of rising places, neighbours in one."""
+    found: list[tuple[int, int]] = []
+    for place in places:
+        if found and found[-1][1] == place:
+            found[-1] = (found[-1][0], place + 1)
+        elif len(found) < MOST_RANGES:
+            found.append((place, place + 1))
+        else:
+            break
+    return tuple(found)
 
 
 def validated(
@@ -119,8 +163,9 @@ def _distinct(words: Iterable[object]) -> tuple[str, ...]:
         seen.add(word)
         cleaned[_cleaned(word)] = None
         if len(cleaned) > MAX_WORDS:
+            given = f" of {len(words)}" if isinstance(words, Sized) else ""
             raise InvalidHotwords(
-                "words", f"hotword {len(cleaned)} is too many: at most {MAX_WORDS} are allowed"
+                "words", f"hotword {len(cleaned)}{given} is too many: at most {MAX_WORDS} are allowed"
             )
     return tuple(cleaned)
 

@@ -7,7 +7,10 @@ import base64
 import hashlib
 import re
 
+SHARED = "shared"
+"""Stands for an owner where a thing is everybody's; no user's token is that short."""
 _JOB_ID = re.compile(r"[a-z2-7]{26}")
+_LIST_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
 def _token(*parts: str, length: int) -> str:
@@ -33,6 +36,11 @@ def content_token(sha256: str, options: str) -> str:
 def is_job_id(text: str) -> bool:
     """Whether `text` has the form of a job id, so that it may stand in a subject."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def is_list_name(text: str) -> bool:
+    """Whether a list of hotwords may be named so."""
+    return _LIST_NAME.fullmatch(text) is not None
 
 
 def run_id(job: str, run: int) -> str:

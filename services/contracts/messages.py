@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from services.contracts.hotwords import Hotwords, HotwordsReport
+from services.contracts.hotwords import Hotwords, HotwordsReport, ListUsed
 from services.contracts.inference import InferenceOptions, Segment, Task, Timestamps, Word
 
 HEADER = "Whisper-Message"
@@ -65,7 +65,7 @@ class JobState(StrEnum):
 
 
 class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What the user asked for; fixed when the job is made."""
+    """What the user asked for; fixed when the job is made, but for the hotwords of chunks still to come."""
 
     language: str | None = None
     languages: tuple[str, ...] = ()
@@ -135,6 +135,10 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Length of the decoded audio in samples, once it is known."""
     problem: Problem | None = None
     """Why the job failed, or what the user should know of a job that ended well (cut short at ...)."""
+    hotword_list: ListUsed | None = None
+    """Where the hotwords are from, unless the upload brought them."""
+    hotwords_revision: int = 0
+    """How often they were changed since; a chunk is transcribed with those of its record as it then is."""
     deleted: bool = False
     """A tombstone: nobody shows this job again, and the janitor erases whatever of it comes back."""
 
@@ -202,6 +206,8 @@ class ChunkTranscribed(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.tra
     notices: tuple[str, ...] = ()
     """What the job asked for and the endpoint could not do, in sentences."""
     endpoint_seconds: float = 0.0
+    hotwords_revision: int = 0
+    """Of the job's hotwords as this chunk had them."""
 
 
 class ChunkFailed(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.failed.v1"):

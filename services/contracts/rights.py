@@ -69,7 +69,8 @@ def rights() -> dict[Role, Rights]:
                 *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS, Stream.TOKENS),
                 *_read(Stream.DAYS),
                 *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB, Stream.TOKENS),
-                *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB),
+                *_list(Stream.HOTWORDS),
+                *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB, Stream.HOTWORDS),
                 *map(_watch, CHUNKERS.values()),
             ),
             subscribe=(

@@ -6,6 +6,9 @@ import msgspec
 
 from services.contracts.topology import DAY_SECONDS, GIB, UNDELIVERED, Stream, dead_letter
 
+LIST_VERSIONS = 10
+"""Versions of a hotword list that can be read, the newest included."""
+
 
 class Retention(StrEnum):
     """When JetStream drops a message: by the stream's limits, or as soon as it was acked."""
@@ -23,7 +26,9 @@ class StreamSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = -1
     max_age_seconds: float = 0.0
     last_per_subject: bool = False
-    """Keep only the newest message of a subject: what makes a stream a key-value bucket."""
+    """Keep only the newest messages of a subject: what makes a stream a key-value bucket."""
+    history: int = 1
+    """So many of them."""
     drop_oldest: bool = False
     """A full stream makes room by dropping its oldest message, where others refuse the new one."""
     wake: tuple[str, str] | None = None
@@ -83,6 +88,7 @@ def streams(
             subjects=("$KV.HOTWORDS.>",),
             max_bytes=GIB,
             last_per_subject=True,
+            history=LIST_VERSIONS,
         ),
         StreamSpec(
             name=Stream.TOKENS,

@@ -151,9 +151,14 @@ def same_content(owner: str, content: str) -> str:
     return f"$KV.JOB.{owner}.same.{content}"
 
 
-def hotword_list(owner: str, name: str = "default") -> str:
-    """A user's stored hotword configuration."""
+def hotword_list(owner: str, name: str) -> str:
+    """A stored list of hotwords; `*` as the name stands for all of an owner's."""
     return f"$KV.HOTWORDS.{owner}.{name}"
+
+
+def name_of_list(subject: str) -> str:
+    """The list's name in such a subject."""
+    return subject.rpartition(".")[2]
 
 
 def usage(owner: str, run: str, attempt: int | str = "*") -> str:

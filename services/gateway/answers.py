@@ -6,11 +6,13 @@ from datetime import UTC, datetime
 import msgspec
 from aiohttp import web
 
+from services.contracts.hotwords import ListUsed
 from services.contracts.inference import SAMPLE_RATE, Word
 from services.contracts.messages import JobOptions, JobRecord, JobState, Problem, UploadState
 from services.gateway.forecast import Outlook
+from services.gateway.hotword_sum import HotwordsSum
 from services.gateway.progress import Progress, View
-from services.gateway.transcript import Gap, HotwordsSum, Line, Stretch
+from services.gateway.transcript import Gap, Line, Stretch
 
 JSON = "application/json"
 
@@ -37,6 +39,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """How often its gaps were tried again."""
     options: JobOptions
+    hotword_list: ListUsed | None
+    """The stored list that the hotwords are from."""
+    hotwords_revision: int
+    """How often the hotwords were changed since the upload."""
     error: Problem | None
     notice: Problem | None
     links: Mapping[str, str]
@@ -97,6 +103,8 @@ def shown(record: JobRecord, progress: Progress | None = None, outlook: Outlook 
         duration=None if duration is None else round(duration / SAMPLE_RATE, 2),
         attempt=record.attempt,
         options=record.options,
+        hotword_list=record.hotword_list,
+        hotwords_revision=record.hotwords_revision,
         error=problem if failed else None,
         notice=None if failed else problem,
         links={

@@ -8,7 +8,7 @@ from aiohttp import web
 from services.gateway import (
     admin_routes,
     events,
-    hotwords,
+    hotword_routes,
     job_routes,
     login,
     pages,
@@ -24,7 +24,7 @@ from services.gateway.caller import IDENTIFY, Identify, by_token
 from services.gateway.cancellations import CANCELLATIONS, Cancellations
 from services.gateway.door import DOOR, door
 from services.gateway.feeds import FEEDS, Feeds
-from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists
+from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists, list_limits
 from services.gateway.intake import INTAKE, Intake
 from services.gateway.jobs import JOBS, Jobs
 from services.gateway.login import LOGIN_PAGE
@@ -80,8 +80,13 @@ ROUTES = (
     Route(ADMIN, web.get("/v1/admin/usage", usage_routes.get_all_usage)),
     Route(ADMIN, web.get("/v1/admin/jobs", admin_routes.list_all_jobs)),
     Route(ADMIN, web.post("/v1/admin/jobs/{job}/cancel", admin_routes.cancel_any_job)),
-    Route(READ, web.get("/api/hotwords", hotwords.get_hotwords)),
-    Route(TRANSCRIBE, web.post("/api/hotwords", hotwords.post_hotwords)),
+    Route(TRANSCRIBE, web.put("/v1/jobs/{id}/hotwords", job_routes.put_hotwords)),
+    Route(READ, web.get("/v1/hotwords", hotword_routes.list_lists)),
+    Route(READ, web.get("/v1/hotwords/{name}", hotword_routes.get_list)),
+    Route(TRANSCRIBE, web.put("/v1/hotwords/{name}", hotword_routes.put_list)),
+    Route(TRANSCRIBE, web.delete("/v1/hotwords/{name}", hotword_routes.delete_list)),
+    Route(READ, web.get("/api/hotwords", hotword_routes.get_default)),
+    Route(TRANSCRIBE, web.post("/api/hotwords", hotword_routes.post_default)),
     Route(TRANSCRIBE, web.post("/transcribe", seed.post_transcribe)),
     Route(READ, web.get("/stream", seed.get_stream)),
     Route(TRANSCRIBE, web.post("/api/transcribe", seed.post_transcribe_and_wait)),
@@ -127,7 +132,7 @@ async def _door(app: web.Application) -> AsyncIterator[None]:
 async def _stores(app: web.Application) -> AsyncIterator[None]:
     bus = app[BUS]
     app[JOBS] = Jobs(bus)
-    app[HOTWORD_LISTS] = HotwordLists(bus)
+    app[HOTWORD_LISTS] = HotwordLists(bus, list_limits(app[SETTINGS]))
     app[RESULTS] = Results(bus)
     app[FEEDS] = Feeds(app[JOBS], app[RESULTS], app[WAKEUPS])
     app[RETRIES] = Retries(bus, app[JOBS], app[RESULTS])

@@ -20,7 +20,7 @@ NEEDED = {
     Stream.JOB: "records of jobs",
 }
 """What a new job takes room of; chunks need not be there, as whoever sends them waits."""
-WATCHED = (*NEEDED, Stream.CHUNK, Stream.TOKENS)
+WATCHED = (*NEEDED, Stream.CHUNK, Stream.TOKENS, Stream.HOTWORDS)
 BELIEVED_SECONDS = 5.0
 LOOK_SECONDS = 15.0
 RETRY_SECONDS = 60.0

@@ -7,6 +7,7 @@
   + NotFound                                                         404
   + UploadTooSlow, UploadInterrupted                                 408
   + UploadInProgress, DifferentContent, JobRunning, JobOver, JobCancelled, NoGaps, AudioExpired   409
+  + VersionConflict                                                  412
   + TooLarge                                                         413
   + UnsupportedMediaType                                             415
   + SlowDown, TooManyUploads, OverLimit, TooManyTokens               429
@@ -159,6 +160,13 @@ class DifferentContent(HttpError):
 
     status = 409
     code = "different_content"
+
+
+class VersionConflict(HttpError):
+    """Somebody else has changed the thing since."""
+
+    status = 412
+    code = "version_conflict"
 
 
 class TooLarge(HttpError):

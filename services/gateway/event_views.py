@@ -40,6 +40,8 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     segments: tuple[Segment, ...]
     words: tuple[Word, ...] | None
     hotwords: HotwordsReport | None
+    hotwords_revision: int
+    """Of the job's hotwords as this chunk had them."""
     notices: tuple[str, ...]
 
 
@@ -88,6 +90,7 @@ def named(event: JobEvent) -> tuple[str, EventView]:
                 segments=event.segments,
                 words=event.words,
                 hotwords=event.hotwords,
+                hotwords_revision=event.hotwords_revision,
                 notices=event.notices,
             )
         case ChunkFailed():

@@ -247,7 +247,7 @@ def _sequence(told: Told) -> int:
 def _standing(record: JobRecord, progress: Progress, outlook: Outlook) -> Standing:
     job = shown(record, progress, outlook)
     return Standing(
-        state=(job.status, job.upload.state, job.duration, job.attempt, job.position),
+        state=(job.status, job.upload.state, job.duration, job.attempt, job.position, job.hotwords_revision),
         percent=job.progress.percent if job.progress else 0,
         data=encoded(job, event="job"),
     )

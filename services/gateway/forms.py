@@ -20,6 +20,7 @@ FIELDS = (
     "prompt",
     "task",
     "hotwords",
+    "hotword_list",
     "hotword_method",
     "boost_factor",
     "timestamps",
@@ -46,8 +47,24 @@ def job_name(fields: Mapping[str, str], filename: str | None) -> str:
     return printable[:MAX_NAME_CHARACTERS] or UNNAMED
 
 
+def brings_words(fields: Mapping[str, str]) -> bool:
+    """Whether the upload has hotwords of its own, and needs no stored list."""
+    return bool(fields.get("hotwords", "").strip())
+
+
+def named_list(fields: Mapping[str, str]) -> str | None:
+    """The stored list that the upload asks for, where it names one."""
+    name = fields.get("hotword_list", "").strip()
+    if name and brings_words(fields):
+        raise InvalidOption(
+            f"hotwords and hotword_list={name[:80]} exclude each other: send words, or the name of a list",
+            field="hotword_list",
+        )
+    return name or None
+
+
 def job_options(fields: Mapping[str, str], stored: Hotwords) -> JobOptions:
-    """The options of a job; `stored` are the user's own hotwords, for uploads that bring none."""
+    """The options of a job; `stored` are the hotwords of its list, for uploads that bring none."""
     hotwords = _hotwords(fields, stored)
     languages = _languages(fields)
     return JobOptions(
@@ -78,7 +95,7 @@ def _hotwords(fields: Mapping[str, str], stored: Hotwords) -> Hotwords:
     try:
         return validated(
             method=fields.get("hotword_method", "") or stored.method,
-            words=hotword_list(text) if text.strip() else stored.words,
+            words=hotword_list(text) if brings_words(fields) else stored.words,
             boost_factor=_number(fields, "boost_factor", stored.boost_factor, MAX_BOOST),
         )
     except InvalidHotwords as error:

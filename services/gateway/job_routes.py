@@ -17,6 +17,7 @@ from services.gateway.intake import INTAKE, checked_key
 from services.gateway.jobs import JOBS
 from services.gateway.results import RESULTS
 from services.gateway.retries import RETRIES
+from services.gateway.rewording import reword
 from services.gateway.transcript import Format, Transcript
 
 DEFAULT_LIMIT = 50
@@ -75,6 +76,12 @@ async def cancel_job(request: web.Request) -> web.Response:
     return json_response(await _whole_job(request, record), status=202)
 
 
+async def put_hotwords(request: web.Request) -> web.Response:
+    """Transcribe the chunks still to come with other hotwords."""
+    record = await reword(request, await _record(request, await caller(request)))
+    return json_response(await _whole_job(request, record), status=202)
+
+
 async def get_transcript(request: web.Request) -> web.Response:
     """The words so far, in the format asked for."""
     record = await _record(request, await caller(request))
@@ -114,7 +121,7 @@ async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> 
         words=found.words,
         gaps=found.gaps,
         skipped=found.skipped,
-        hotwords=found.hotwords,
+        hotwords=found.hotwords(record),
         notices=found.notices,
     )
 

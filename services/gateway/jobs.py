@@ -196,6 +196,7 @@ def tombstone(record: JobRecord) -> JobRecord:
         name="",
         problem=None,
         options=JobOptions(),
+        hotword_list=None,
         sha256=None,
         announced_bytes=None,
     )

@@ -3,14 +3,14 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 import structlog
 
 from services.common.bus import Bus, woken_within
 from services.common.errors import ServiceError, StorageFull
-from services.contracts.hotwords import Hotwords
+from services.contracts.hotwords import ListUsed
 from services.contracts.identifiers import job_id, run_id
 from services.contracts.messages import (
     SHORT_UPLOAD_BYTES,
@@ -36,6 +36,7 @@ from services.gateway.hotwords import HotwordLists
 from services.gateway.identity import Identity
 from services.gateway.jobs import Jobs, last_part, settled_upload
 from services.gateway.parts import PartWriter
+from services.gateway.rewording import asks_the_same, described
 from services.gateway.submission import Meter, Submission
 from services.gateway.wakeups import Wakeups
 
@@ -82,12 +83,12 @@ class Reception:
     async def receive(self) -> tuple[JobRecord, bool]:
         """Take the recording in; its job, and whether it is new."""
         await self._submission.open()
-        options = await self._options()
+        options, used = await self._options()
         pieces = self._submission.recording()
         first = await anext(pieces, b"")
         if not first:
             raise EmptyFile("the recording is empty: it has no bytes; choose another file")
-        draft, start = self._draft(options), not self._submission.fields_may_follow
+        draft, start = self._draft(options, used), not self._submission.fields_may_follow
         record = await claimed(self._stores.bus, self._stores.jobs, draft, start=start)
         if record.upload is UploadState.STORED:
             await self._compare(record, first, pieces)
@@ -119,11 +120,13 @@ class Reception:
         else:
             await self._interrupt(self._record, self._writer, problem_of(error))
 
-    async def _options(self) -> JobOptions:
-        stored = await self._stores.hotwords.get(self._identity.owner)
-        return forms.job_options(self._submission.fields.options(), stored)
+    async def _options(self) -> tuple[JobOptions, ListUsed | None]:
+        """What the fields ask for, and the stored list that the hotwords are from."""
+        fields = self._submission.fields.options()
+        stored, used = await self._stores.hotwords.used(self._identity.owner, forms.named_list(fields))
+        return forms.job_options(fields, stored), None if forms.brings_words(fields) else used
 
-    def _draft(self, options: JobOptions) -> JobRecord:
+    def _draft(self, options: JobOptions, used: ListUsed | None) -> JobRecord:
         return JobRecord(
             id=self._job,
             owner=self._identity.owner,
@@ -131,6 +134,7 @@ class Reception:
             session=self._identity.session,
             name=self._name(),
             options=options,
+            hotword_list=used,
             created_at=0.0,  # told by the broker's clock once the run is claimed
             lane=self._lane(options),
             announced_bytes=self._submission.announced_bytes,
@@ -172,26 +176,37 @@ class Reception:
         """Read the rest of the form; options that stand there are final before the last part is stored."""
         if not await self._submission.close():
             return writer, record
-        options = await self._options()
-        changes = {"name": self._name(), "options": options, "lane": self._lane(options)}
+        found = self._draft(*await self._options())
         if self._submission.fields_may_follow:
-            return writer, await self._change(record, **changes)
+            return writer, await self._changed(record, lambda old: described(old, found))
         if not self._submission.fields.either_side:
             raise InvalidRequest("fields stand before and after the file; put all of them before it")
-        if options == record.options or writer.futile:
+        if found.options == record.options or writer.futile:
             return writer, record
-        return await self._begun_again(writer, msgspec.structs.replace(record, **changes))
+        return await self._begun_again(writer, record, found)
 
-    async def _begun_again(self, old: PartWriter, record: JobRecord) -> tuple[PartWriter, JobRecord]:
+    async def _begun_again(
+        self, old: PartWriter, record: JobRecord, found: JobRecord
+    ) -> tuple[PartWriter, JobRecord]:
         """Move what was uploaded to a new run: the one that began with other options counts no more."""
-        new = msgspec.structs.replace(record, run=record.run + 1)
-        self._runs.add(new.run)
-        await self._stores.jobs.start(new)
+        run = record.run + 1
+        self._runs.add(run)
+        await self._stores.jobs.start(msgspec.structs.replace(record, run=run, lane=found.lane))
 
         def begun(old: JobRecord) -> JobRecord:
-            return new if old.run == record.run and not old.deleted else old
+            if old.run != record.run or old.deleted:
+                return old
+            fresh = msgspec.structs.replace(
+                record,
+                run=run,
+                options=old.options,
+                hotword_list=old.hotword_list,
+                hotwords_revision=old.hotwords_revision,
+            )
+            return described(fresh, found)
 
-        if await self._stores.jobs.change(record, begun) != new:
+        new = await self._stores.jobs.change(record, begun)
+        if new is None or new.deleted or new.run != run:
             raise NotFound("the job was deleted during its upload")
         writer = self._parts_of(new)
         async for piece in old.read_back():
@@ -210,9 +225,8 @@ class Reception:
                 break
         else:
             await self._submission.close()
-        own = record.options.hotwords or Hotwords()
-        options = forms.job_options(self._submission.fields.options(), own)
-        if digest.hexdigest() != record.sha256 or options != record.options:
+        fields = self._submission.fields.options()
+        if digest.hexdigest() != record.sha256 or not asks_the_same(record, fields):
             raise DifferentContent(
                 "this Idempotency-Key stands for a job with other content or options; use a new key"
             )
@@ -230,13 +244,16 @@ class Reception:
         self._writer.futile = found.state.final  # the recording cannot be decoded: the rest changes nothing
 
     async def _change(self, record: JobRecord, **changes: object) -> JobRecord:
-        """Change our run's record; raises `NotFound` if it is not ours any more."""
+        """Change fields of our run's record; raises `NotFound` if it is not ours any more."""
+        return await self._changed(record, lambda old: msgspec.structs.replace(old, **changes))
 
-        def change(old: JobRecord) -> JobRecord:
-            ours = old.run == record.run and not old.deleted
-            return msgspec.structs.replace(old, **changes) if ours else old
+    async def _changed(self, record: JobRecord, change: Callable[[JobRecord], JobRecord]) -> JobRecord:
+        """The same by a pure function."""
 
-        changed = await self._stores.jobs.change(record, change)
+        def ours(old: JobRecord) -> JobRecord:
+            return change(old) if old.run == record.run and not old.deleted else old
+
+        changed = await self._stores.jobs.change(record, ours)
         if changed is None or changed.deleted or changed.run != record.run:
             raise NotFound("the job was deleted during its upload")
         return changed

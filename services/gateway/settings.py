@@ -29,6 +29,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Recordings that a user may send within a minute; further ones get 429. 0 is no limit."""
     user_audio_hours: float = 500.0
     """Hours of audio that a user may have stored; uploads beyond get 429. 0 is no limit."""
+    user_hotword_lists: int = 100
+    """Hotword lists that a user may keep, or that may be shared; a further one gets 429. 0 is no limit."""
+    user_hotword_bytes: int = 4_000_000
+    """Bytes that the words of all these lists may take; a list beyond gets 429. 0 is no limit."""
     storage_refuse_share: float = 0.8
     """New uploads are refused once this share of the disk budget of audio, transcripts or records is used."""
     audio_retention_seconds: float = 7 * DAY_SECONDS

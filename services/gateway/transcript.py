@@ -5,13 +5,6 @@ from enum import StrEnum
 
 import msgspec
 
-from services.contracts.hotwords import (
-    DroppedHotword,
-    HotwordHit,
-    HotwordMethod,
-    HotwordsReport,
-    SuspectedHotword,
-)
 from services.contracts.inference import SAMPLE_RATE, Word
 from services.contracts.messages import (
     ChunkCut,
@@ -19,15 +12,14 @@ from services.contracts.messages import (
     ChunkTranscribed,
     JobEnded,
     JobEvent,
+    JobRecord,
     Problem,
     Range,
 )
+from services.gateway.hotword_sum import HotwordsSum, summed
 
 UNSPACED = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo")
 """Languages written without spaces between sentences."""
-
-SUSPECTED_TOLD = 100
-"""Hits that may be false, the most doubtful ones of a job."""
 
 
 class Format(StrEnum):
@@ -61,17 +53,6 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     end: float
     text: str
     chunk: int
-
-
-class HotwordsSum(msgspec.Struct, frozen=True, kw_only=True):
-    """The hotword reports of all chunks together."""
-
-    method: HotwordMethod
-    given: int
-    applied: int
-    dropped: tuple[DroppedHotword, ...]
-    hits: tuple[HotwordHit, ...]
-    suspected: tuple[SuspectedHotword, ...]
 
 
 class Transcript:
@@ -153,11 +134,9 @@ class Transcript:
         """What the job asked for and the endpoint could not do, each once."""
         return list(dict.fromkeys(notice for chunk in self.chunks for notice in chunk.notices))
 
-    @property
-    def hotwords(self) -> HotwordsSum | None:
-        """What became of the hotwords, over all chunks."""
-        reports = [chunk.hotwords for chunk in self.chunks if chunk.hotwords is not None]
-        return _summed(reports) if reports else None
+    def hotwords(self, record: JobRecord) -> HotwordsSum | None:
+        """What became of the hotwords of this job, over all chunks."""
+        return summed(record, self.chunks)
 
 
 def seconds(samples: int) -> float:
@@ -187,24 +166,3 @@ def following(text: str, language: str, *, begun: bool) -> str:
 def spaced(piece: str, language: str) -> str:
     """With a space before it, where the language is written with any."""
     return piece if language in UNSPACED else f" {piece}"
-
-
-def _summed(reports: list[HotwordsReport]) -> HotwordsSum:
-    """`applied` is what every chunk applied; a word is dropped where any chunk dropped it.
-
-    A chunk in which nobody speaks applies and drops nothing: it has no say.
-    """
-    return HotwordsSum(
-        method=reports[0].method,
-        given=max(report.given for report in reports),
-        applied=min((report.applied for report in reports if report.applied or report.dropped), default=0),
-        dropped=tuple({word.word: word for report in reports for word in report.dropped}.values()),
-        hits=tuple(hit for report in reports for hit in report.hits),
-        suspected=_most_doubtful(reports),
-    )
-
-
-def _most_doubtful(reports: list[HotwordsReport]) -> tuple[SuspectedHotword, ...]:
-    suspected = [hit for report in reports for hit in report.suspected]
-    doubtful = sorted(suspected, key=lambda hit: hit.avg_logprob)[:SUSPECTED_TOLD]
-    return tuple(sorted(doubtful, key=lambda hit: hit.time))

@@ -56,7 +56,7 @@ async def _declare_stream(jetstream: JetStreamContext, spec: StreamSpec, replica
         discard=DiscardPolicy.OLD if spec.drop_oldest else DiscardPolicy.NEW,
         max_bytes=spec.max_bytes,
         max_age=spec.max_age_seconds,
-        max_msgs_per_subject=1 if spec.last_per_subject else NO_LIMIT,
+        max_msgs_per_subject=spec.history if spec.last_per_subject else NO_LIMIT,
         storage=StorageType.FILE,
         num_replicas=replicas,
         allow_direct=True,

@@ -5,7 +5,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from services.contracts.hotwords import DroppedHotword, HotwordHit, HotwordMethod, Hotwords, HotwordsReport
+from services.contracts.hotwords import (
+    DroppedHotword,
+    HotwordHit,
+    HotwordMethod,
+    Hotwords,
+    HotwordsReport,
+    ranges,
+)
 from services.contracts.inference import Segment
 from services.transcriber.contract import Carried, Contract
 
@@ -24,6 +31,7 @@ class Steering(msgspec.Struct, frozen=True):
     prompt: str = ""
     applied: int = 0
     dropped: tuple[DroppedHotword, ...] = ()
+    dropped_at: tuple[tuple[int, int], ...] = ()
 
 
 def steering(hotwords: Hotwords | None, contract: Contract, carries: frozenset[Carried]) -> Steering:
@@ -34,7 +42,8 @@ def steering(hotwords: Hotwords | None, contract: Contract, carries: frozenset[C
         return _prompted(hotwords.words)
     lacking = "hotwords" if Carried.PROMPT not in carries else f"{hotwords.method} (prompt_injection it can)"
     return Steering(
-        dropped=_named(hotwords.words, f"the endpoint's contract {contract} cannot carry {lacking}")
+        dropped=_named(hotwords.words, f"the endpoint's contract {contract} cannot carry {lacking}"),
+        dropped_at=ranges(range(len(hotwords.words))),
     )
 
 
@@ -52,6 +61,7 @@ def report(hotwords: Hotwords, steered: Steering, segments: Sequence[Segment]) -
         applied=steered.applied,
         dropped=steered.dropped,
         hits=tuple(hits),
+        dropped_at=steered.dropped_at,
     )
 
 
@@ -71,7 +81,12 @@ def _prompted(words: Sequence[str]) -> Steering:
         if len((longer + stop).encode()) > PROMPT_BYTES:
             break
         text, applied = longer, applied + 1
-    return Steering(text + stop if text else "", applied, _named(words[applied:], "no room in the prompt"))
+    return Steering(
+        text + stop if text else "",
+        applied,
+        _named(words[applied:], "no room in the prompt"),
+        ranges(range(applied, len(words))),
+    )
 
 
 def _named(words: Sequence[str], reason: str) -> tuple[DroppedHotword, ...]:

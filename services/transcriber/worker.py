@@ -122,7 +122,7 @@ class Transcriber:
     async def _transcribed(self, command: TranscribeChunk, delivery: Delivery) -> ChunkTranscribed | None:
         """What the endpoint heard; None if nobody wants it any more when it is the chunk's turn."""
         async with self._gate.passage(lambda: self._age(delivery)):
-            record = await self._record(command)
+            record = await self._record(command, certain=True)
             if not _wanted(record):
                 return None
             options, seconds = record.options.inference(), (command.end - command.start) / SAMPLE_RATE
@@ -130,16 +130,19 @@ class Transcriber:
             result = await self._endpoint.transcribe(delivery.data, options, seconds)
             self._gate.open()
         notices = self._endpoint.notices(options, result)
-        return _event(command, result, notices, time.monotonic() - started)
+        return _event(command, result, notices, time.monotonic() - started, record.hotwords_revision)
 
     async def _age(self, delivery: Delivery) -> float:
         """For how many seconds the chunk is stored, by the broker's clock."""
         return max(0.0, await self._bus.now(Stream.CHUNK) - delivery.stored_at)
 
-    async def _record(self, command: TranscribeChunk) -> JobRecord | None:
-        """The job's record, unless the job was deleted or its upload begun anew."""
+    async def _record(self, command: TranscribeChunk, *, certain: bool = False) -> JobRecord | None:
+        """The job's record, unless the job was deleted or its upload begun anew.
+
+        A replica that lags may not know yet that the hotwords were changed: who must be `certain` asks none.
+        """
         subject = topology.job_record(command.owner, command.job)
-        for read in (self._jobs.get, self._jobs.newest):
+        for read in (self._jobs.newest,) if certain else (self._jobs.get, self._jobs.newest):
             record = await read(subject)
             if record is not None and not record.deleted and record.run == command.run:
                 return record
@@ -185,7 +188,11 @@ def _command(delivery: Delivery) -> TranscribeChunk:
 
 
 def _event(
-    command: TranscribeChunk, result: InferenceResult, notices: tuple[str, ...], seconds: float
+    command: TranscribeChunk,
+    result: InferenceResult,
+    notices: tuple[str, ...],
+    seconds: float,
+    hotwords_revision: int,
 ) -> ChunkTranscribed:
     """The result with its times moved from the chunk's start to the recording's."""
     offset = command.start / SAMPLE_RATE
@@ -200,6 +207,7 @@ def _event(
         hotwords=_moved_report(result, offset),
         notices=notices,
         endpoint_seconds=round(seconds, MILLISECONDS),
+        hotwords_revision=hotwords_revision,
     )
 
 

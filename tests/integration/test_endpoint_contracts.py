@@ -143,7 +143,7 @@ async def test_words_that_did_not_arrive_are_reported(runtime: str, clip: bytes,
 
 async def job_of(
     bus: Bus, broker: NatsServer, clip: bytes, contract: Contract, options: JobOptions
-) -> Transcript:
+) -> tuple[Transcript, JobRecord]:
     """A job with one chunk, given to a transcriber of that contract; what a gateway then shows of it."""
     job, settings = job_id("tester", contract), Settings(nats_url=broker.url, endpoint_contract=contract)
     record = JobRecord(
@@ -175,7 +175,7 @@ async def job_of(
     event = msgspec.json.decode(found.data, type=JobEvent)
     assert isinstance(event, ChunkTranscribed | ChunkFailed)
     transcript.add(event)
-    return transcript
+    return transcript, record
 
 
 async def test_a_job_tells_what_its_endpoint_could_not_do(
@@ -187,14 +187,19 @@ async def test_a_job_tells_what_its_endpoint_could_not_do(
         timestamps=Timestamps.WORD,
         hotwords=Hotwords(method=HotwordMethod.LOGIT_BIAS, words=(RARE, "Zanzibar")),
     )
-    told = await job_of(bus, broker, clip, Contract.NPY, options)
+    told, record = await job_of(bus, broker, clip, Contract.NPY, options)
+    hotwords = told.hotwords(record)
 
     assert speech.word_error_rate(WORDS, told.text) == 0
     assert (told.lines[0].start, told.lines[0].end) == (1.0, round(1 + seconds_of(clip), 3))
-    assert told.hotwords is not None
-    assert (told.hotwords.given, told.hotwords.applied) == (2, 0)
-    assert [word.word for word in told.hotwords.dropped] == [RARE, "Zanzibar"]
-    assert told.hotwords.dropped[0].reason == "the endpoint's contract npy cannot carry hotwords"
+    assert hotwords is not None
+    assert (hotwords.given, hotwords.applied) == (2, 0)
+    assert [word.word for word in hotwords.dropped] == [RARE, "Zanzibar"]
+    assert [(each.word, each.heard, each.dropped) for each in hotwords.words] == [
+        (RARE, 0, 1),
+        ("Zanzibar", 0, 1),
+    ]
+    assert hotwords.dropped[0].reason == "the endpoint's contract npy cannot carry hotwords"
     assert [notice.rpartition("cannot carry ")[2] for notice in told.notices] == [
         "a language: the model chose it.",
         "a temperature.",

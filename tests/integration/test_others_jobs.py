@@ -18,7 +18,10 @@ from tests.gateways import Gateway, cut, ended, form, publish, text, upload
 
 SECRET = "the merger is off"
 AUDIO = b"what ann recorded"
+STREAMS = (Stream.UP, Stream.CTL, Stream.RES, Stream.HOTWORDS)
 WORD = "Katherine"
+LIST = "plans"
+AUDIO_TYPE = {"Content-Type": "audio/mpeg"}
 NAME = "ann's plans.mp3"
 
 
@@ -46,6 +49,7 @@ async def ann(gateway: Gateway, bus: Bus) -> AsyncIterator[Ann]:
     key = str(uuid.uuid4())
     config = {"words": [WORD]}
     await gateway.json("POST", "/api/hotwords", data=json.dumps(config))
+    await gateway.json("PUT", f"/v1/hotwords/{LIST}", 201, json=config)
     await upload(gateway)
     headers = {"Content-Type": "audio/mpeg", "Idempotency-Key": key}
     job = await upload(gateway, AUDIO, headers=headers, params={"name": NAME})
@@ -61,9 +65,10 @@ async def ann(gateway: Gateway, bus: Bus) -> AsyncIterator[Ann]:
 
 async def _state(ann: Ann) -> list[object]:
     """Everything of hers, as she sees it and as the streams hold it."""
-    subjects = [await ann.bus.subjects(stream, ">") for stream in (Stream.UP, Stream.CTL, Stream.RES)]
+    subjects = [await ann.bus.subjects(stream, ">") for stream in STREAMS]
     hers = [{name: count for name, count in found.items() if _is_hers(ann, name)} for found in subjects]
-    paths = (f"/v1/jobs/{ann.job}", f"/v1/jobs/{ann.job}/transcript", "/v1/jobs", "/api/hotwords")
+    jobs = (f"/v1/jobs/{ann.job}", f"/v1/jobs/{ann.job}/transcript", "/v1/jobs")
+    paths = (*jobs, "/api/hotwords", "/v1/hotwords", f"/v1/hotwords/{LIST}")
     return [hers, *[await ann.ask("GET", path, user="ann") for path in paths]]
 
 
@@ -110,6 +115,32 @@ async def has_hotwords_of_ones_own(ann: Ann) -> None:
 async def changes_ones_own_hotwords(ann: Ann) -> None:
     status, _body = await ann.ask("POST", "/api/hotwords", data=json.dumps({"words": ["Loire"]}))
     assert status == 200
+
+
+async def lists_ones_own_hotwords(ann: Ann) -> None:
+    """Her list of any name is not there: for him, for uploads of his, for jobs of his."""
+    status, body = await ann.ask("GET", "/v1/hotwords")
+    assert (status, json.loads(body)["lists"]) == (200, [])
+    own = json.loads((await ann.ask("POST", "/v1/jobs", headers=AUDIO_TYPE, data=io.BytesIO(b"bob's")))[1])
+    upload_of_hers = await ann.ask(
+        "POST", f"/v1/jobs?hotword_list={LIST}", headers=AUDIO_TYPE, data=io.BytesIO(b"bob's")
+    )
+    job_of_hers = await ann.ask("PUT", f"/v1/jobs/{own['id']}/hotwords", json={"list": LIST})
+    for status, body in (upload_of_hers, job_of_hers):
+        assert (status, json.loads(body)["error"]["code"]) == (400, "invalid_option")
+
+
+def names_a_list_of_ones_own(method: str, status: int) -> Try:
+    """Her list's address answers like that of a list that does not exist, whoever it is said to belong to."""
+
+    async def attempt(ann: Ann) -> None:
+        options: dict[str, Any] = {"json": {"words": ["Loire"]}} if method == "PUT" else {}
+        for query in ("", "?shared=true"):
+            hers = await ann.ask(method, f"/v1/hotwords/{LIST}{query}", **options)
+            none = await ann.ask(method, f"/v1/hotwords/none{query}", **options)
+            assert hers[0] == none[0] == (403 if query and method != "GET" else status)
+
+    return attempt
 
 
 async def streams_ones_own(ann: Ann) -> None:
@@ -218,6 +249,11 @@ TRIES: dict[tuple[str, str], Try] = {
     ("GET", "/v1/admin/usage"): is_for_administrators("GET", "/v1/admin/usage"),
     ("GET", "/v1/admin/jobs"): is_for_administrators("GET", "/v1/admin/jobs?user=ann"),
     ("POST", "/v1/admin/jobs/{job}/cancel"): is_for_administrators("POST", "/v1/admin/jobs/{}/cancel"),
+    ("PUT", "/v1/jobs/{id}/hotwords"): as_if_it_were_not("PUT", "/v1/jobs/{}/hotwords"),
+    ("GET", "/v1/hotwords"): lists_ones_own_hotwords,
+    ("GET", "/v1/hotwords/{name}"): names_a_list_of_ones_own("GET", 404),
+    ("DELETE", "/v1/hotwords/{name}"): names_a_list_of_ones_own("DELETE", 404),
+    ("PUT", "/v1/hotwords/{name}"): names_a_list_of_ones_own("PUT", 201),
     ("GET", "/api/hotwords"): has_hotwords_of_ones_own,
     ("POST", "/api/hotwords"): changes_ones_own_hotwords,
     ("POST", "/transcribe"): transcribes_ones_own,

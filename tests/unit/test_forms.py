@@ -6,7 +6,7 @@ from services.contracts.hotwords import HotwordMethod, Hotwords
 from services.contracts.inference import Task, Timestamps
 from services.contracts.messages import JobOptions
 from services.gateway.errors import BadHotwords, InvalidOption
-from services.gateway.forms import check_known, job_name, job_options
+from services.gateway.forms import brings_words, check_known, job_name, job_options, named_list
 
 NONE = Hotwords()
 STORED = Hotwords(method=HotwordMethod.LOGIT_BIAS, words=("Anna",), boost_factor=2.0)
@@ -55,6 +55,17 @@ def test_the_stored_list_stands_in_where_none_is_given() -> None:
 
 def test_an_empty_json_list_means_no_hotwords() -> None:
     assert job_options({"hotwords": "[]"}, STORED).hotwords is None
+
+
+def test_a_list_may_be_named_instead_of_words() -> None:
+    assert named_list({}) is None
+    assert named_list({"hotword_list": "  ", "hotwords": "Anna"}) is None
+    assert named_list({"hotword_list": "team", "hotwords": " "}) == "team"
+    assert brings_words({"hotwords": "Anna"})
+    assert not brings_words({"hotword_list": "team"})
+    with pytest.raises(InvalidOption, match="hotword_list=team") as refused:
+        named_list({"hotword_list": "team", "hotwords": "Anna"})
+    assert refused.value.field == "hotword_list"
 
 
 @pytest.mark.parametrize("language", ["", "auto", "AUTO"])

@@ -38,9 +38,11 @@ from services.contracts.claims import (
 from services.contracts.hotwords import (
     DroppedHotword,
     HotwordHit,
+    HotwordList,
     HotwordMethod,
     Hotwords,
     HotwordsReport,
+    ListUsed,
     SuspectedHotword,
 )
 from services.contracts.inference import (
@@ -149,6 +151,13 @@ EXPECTED: dict[str, msgspec.Struct] = {
     ),
     "last_use": LastUse(at=1_700_000_060.0),
     "hotwords": WORDS,
+    "hotword_list": HotwordList(
+        method=WORDS.method,
+        words=WORDS.words,
+        boost_factor=WORDS.boost_factor,
+        version=3,
+        updated_at=1_700_000_000.5,
+    ),
     "inference_options": InferenceOptions(
         language="en", task=Task.TRANSLATE, hotwords=WORDS, timestamps=Timestamps.WORD, temperature=0.2
     ),
@@ -229,6 +238,7 @@ PARTS = {
     DroppedHotword,
     HotwordHit,
     SuspectedHotword,
+    ListUsed,
     Problem,
     Range,
     JobOptions,
@@ -303,6 +313,21 @@ def test_every_event_of_a_job_is_told_apart_by_its_tag() -> None:
 
 def test_final_states_are_final() -> None:
     assert {state for state in JobState if not state.final} == {JobState.QUEUED, JobState.RUNNING}
+
+
+def test_a_list_stored_before_lists_had_versions_is_the_first() -> None:
+    old = msgspec.json.decode((GOLDEN / "hotwords.json").read_bytes(), type=HotwordList)
+    assert (old.hotwords, old.version, old.updated_at) == (WORDS, 1, None)
+
+
+def test_a_gateway_of_before_reads_what_is_written_now() -> None:
+    new = (GOLDEN / "hotword_list.json").read_bytes()
+    assert msgspec.json.decode(new, type=Hotwords) == WORDS
+
+
+def test_a_record_of_before_has_hotwords_that_nobody_changed() -> None:
+    old = msgspec.json.decode((GOLDEN / "job_record.json").read_bytes(), type=JobRecord)
+    assert (old.hotword_list, old.hotwords_revision) == (None, 0)
 
 
 def test_the_model_gets_its_part_of_the_options() -> None:

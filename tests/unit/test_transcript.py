@@ -1,12 +1,5 @@
-"""Transcripts: order, joining, gaps, silence and hotword reports."""
+"""Transcripts: order, joining, gaps and silence."""
 
-from services.contracts.hotwords import (
-    DroppedHotword,
-    HotwordHit,
-    HotwordMethod,
-    HotwordsReport,
-    SuspectedHotword,
-)
 from services.contracts.inference import SAMPLE_RATE, Segment, Word
 from services.contracts.messages import (
     ChunkCut,
@@ -18,7 +11,7 @@ from services.contracts.messages import (
     Problem,
     Range,
 )
-from services.gateway.transcript import SUSPECTED_TOLD, Gap, Stretch, Transcript
+from services.gateway.transcript import Gap, Stretch, Transcript
 
 PROBLEM = Problem(code="endpoint_failed", message="It failed.")
 
@@ -91,51 +84,3 @@ def test_a_notice_of_every_chunk_is_told_once() -> None:
     notices = ("No language.", "No temperature.")
     told = of(text(0, "one", notices=notices[:1]), text(1, "two", notices=notices)).notices
     assert told == list(notices)
-
-
-def test_hotword_reports_are_summed() -> None:
-    def report(applied: int, word: str, time: float) -> HotwordsReport:
-        return HotwordsReport(
-            method=HotwordMethod.LOGIT_BIAS,
-            given=3,
-            applied=applied,
-            dropped=(DroppedHotword(word="long", reason="no room"),),
-            hits=(HotwordHit(word=word, time=time),),
-        )
-
-    found = of(
-        text(1, "b", hotwords=report(2, "Anna", 21.0)), text(0, "a", hotwords=report(3, "Bob", 1.0))
-    ).hotwords
-    assert found is not None
-    assert (found.given, found.applied, len(found.dropped)) == (3, 2, 1)
-    assert [hit.word for hit in found.hits] == ["Bob", "Anna"]
-
-
-def test_a_silent_chunk_has_no_say_in_how_many_hotwords_were_applied() -> None:
-    def applied(*counts: int) -> int:
-        reports = [
-            HotwordsReport(method=HotwordMethod.LOGIT_BIAS, given=3, applied=count) for count in counts
-        ]
-        found = of(*(text(number, "a", hotwords=report) for number, report in enumerate(reports))).hotwords
-        assert found is not None
-        return found.applied
-
-    assert applied(3, 0, 3) == 3
-    assert applied(0, 0) == 0
-
-
-def test_suspected_hotwords_of_all_chunks_are_told_up_to_a_number() -> None:
-    def report(*hits: tuple[float, float]) -> HotwordsReport:
-        suspected = tuple(SuspectedHotword(word="Anna", time=time, avg_logprob=sure) for time, sure in hits)
-        return HotwordsReport(method=HotwordMethod.LOGIT_BIAS, given=1, applied=1, suspected=suspected)
-
-    few = of(text(1, "b", hotwords=report((21.0, -2))), text(0, "a", hotwords=report((1.0, -1.5)))).hotwords
-    assert few is not None
-    assert [hit.time for hit in few.suspected] == [1.0, 21.0]
-    many = report(
-        *((float(number), -1.0 - number % 7) for number in range(SUSPECTED_TOLD * 2)), (999.0, -9.0)
-    )
-    told = of(text(0, "a", hotwords=many)).hotwords
-    assert told is not None
-    assert len(told.suspected) == SUSPECTED_TOLD
-    assert told.suspected[-1].time == 999.0

@@ -43,10 +43,15 @@ OPTIONS: dict[str, dict[str, object]] = {
     "task": {"enum": [*Task], "default": Task.TRANSCRIBE, "description": "`translate` is to English."},
     "hotwords": {
         "type": "string",
-        "description": "JSON list of words, or words separated by commas or new lines; by default the "
-        "user's stored list.",
+        "description": "JSON list of words, or words separated by commas or new lines; by default those "
+        "of the list.",
     },
-    "hotword_method": {"enum": [*HotwordMethod], "description": "By default the stored one."},
+    "hotword_list": {
+        "type": "string",
+        "default": "default",
+        "description": "Name of a stored list; not together with `hotwords`.",
+    },
+    "hotword_method": {"enum": [*HotwordMethod], "description": "By default the list's."},
     "boost_factor": {
         "type": "number",
         "minimum": 0,
