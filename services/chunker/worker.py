@@ -18,6 +18,7 @@ from services.common.bus import Bus, woken_within
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
 from services.common.errors import ServiceError
+from services.common.room import when_room
 from services.contracts import topology
 from services.contracts.dead_letters import dead_letter
 from services.contracts.identifiers import run_id
@@ -32,6 +33,7 @@ from services.contracts.messages import (
     UploadState,
 )
 from services.contracts.topology import CHUNKERS, Stream
+from services.contracts.webhooks import delivery_of
 
 log = structlog.get_logger()
 
@@ -99,6 +101,7 @@ class Chunker:
             return
         if record.state.final:
             log.info("attempt_over")
+            await self._announce(record)
             return
         now = await self._bus.now(Stream.CTL)
         record = await self._jobs.change(subject, lambda old: _started(old, now)) or record
@@ -173,7 +176,15 @@ class Chunker:
     async def _store_end(self, command: StartJob, end: JobEnded, upload: EndOfUpload | None) -> None:
         subject = topology.job_record(command.owner, command.job)
         now = await self._bus.now(Stream.CTL)
-        await self._jobs.change(subject, lambda old: _ended(old, command, end, upload, now))
+        record = await self._jobs.change(subject, lambda old: _ended(old, command, end, upload, now))
+        if record is not None and (record.run, record.attempt) == (command.run, command.attempt):
+            await self._announce(record)
+
+    async def _announce(self, record: JobRecord) -> None:
+        """Have whom the user named told of the end. The command goes only after that, so nothing is lost."""
+        if (delivery := delivery_of(record)) is not None:
+            data = msgspec.json.encode(delivery)
+            await when_room(lambda: self._bus.create(delivery.subject, data))
 
 
 def _knows(record: JobRecord, command: StartJob) -> bool:

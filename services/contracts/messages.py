@@ -77,6 +77,8 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float = 0.0
     skip_silence: bool = True
     priority: Priority = Priority.NORMAL
+    callback_url: str | None = None
+    """Who is told when the job has ended."""
 
     def inference(self) -> InferenceOptions:
         """The part of the options that the model needs."""

@@ -112,6 +112,12 @@ def streams(
             last_per_subject=True,
         ),
         StreamSpec(
+            name=Stream.HOOKS,
+            subjects=("$KV.HOOKS.>",),
+            max_bytes=GIB,
+            last_per_subject=True,
+        ),
+        StreamSpec(
             name=Stream.DLQ,
             subjects=(dead_letter("*"), UNDELIVERED),
             max_bytes=GIB // 4,

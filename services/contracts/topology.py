@@ -32,6 +32,7 @@ class Stream(StrEnum):
     TOKENS = "KV_TOKENS"
     USAGE = "USAGE"
     DAYS = "KV_USAGE"
+    HOOKS = "KV_HOOKS"
     DLQ = "DLQ"
 
 
@@ -70,7 +71,15 @@ USAGE = ConsumerSpec(
     name="gateway-usage", stream=Stream.USAGE, filter="usage.>", ack_wait_seconds=30.0, max_ack_pending=1
 )
 """One fact at a time, so that facts are added up in their order."""
-CONSUMERS = (*CHUNKERS.values(), *TRANSCRIBERS.values(), USAGE)
+WEBHOOKS = ConsumerSpec(
+    name="gateway-webhooks",
+    stream=Stream.HOOKS,
+    filter="$KV.HOOKS.*.*.*",
+    ack_wait_seconds=15.0,
+    max_ack_pending=-1,
+)
+"""What waits for its next try counts as pending, so there is no limit: a dead receiver stops no other."""
+CONSUMERS = (*CHUNKERS.values(), *TRANSCRIBERS.values(), USAGE, WEBHOOKS)
 RETIRED = ((Stream.CHUNK, "transcriber"),)
 """Consumers of earlier versions, whose messages others take now."""
 
@@ -174,6 +183,16 @@ def owner_of_usage(subject: str) -> str:
 def used_on(date: str, owner: str = "*") -> str:
     """What a user used on a day (`2026-01-31`), or everybody."""
     return f"$KV.USAGE.{date}.{owner}"
+
+
+def delivery(owner: str, run: str, attempt: int | str = "*") -> str:
+    """What is to be told about the end of one attempt at a job, and how that goes."""
+    return f"$KV.HOOKS.{owner}.{run}.{attempt}"
+
+
+def signing_secret(owner: str) -> str:
+    """What a user's deliveries are signed with. No owner is called `secret`: their tokens are longer."""
+    return f"$KV.HOOKS.secret.{owner}"
 
 
 def revoked(mark: str) -> str:

@@ -14,6 +14,7 @@ from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS
 from services.gateway.usage import USAGE
 from services.gateway.wakeups import WAKEUPS
+from services.gateway.webhooks import WEBHOOKS
 
 log = structlog.get_logger()
 
@@ -48,6 +49,7 @@ def main() -> None:
                 app[STREAMS].tend,
                 app[INTAKE].budgets.watch,
                 app[USAGE].run,
+                app[WEBHOOKS].run,
             )
 
     run("gateway", settings, serve)

@@ -1,6 +1,7 @@
 """The gateway's web application: what it holds, in order of need, and its one list of routes."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -15,6 +16,7 @@ from services.gateway import (
     seed,
     token_routes,
     usage_routes,
+    webhook_routes,
 )
 from services.gateway.access import Access, Route
 from services.gateway.all_jobs import ALL_JOBS, AllJobs
@@ -22,6 +24,7 @@ from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
 from services.gateway.caller import IDENTIFY, Identify, by_token
 from services.gateway.cancellations import CANCELLATIONS, Cancellations
+from services.gateway.destinations import destinations
 from services.gateway.door import DOOR, door
 from services.gateway.feeds import FEEDS, Feeds
 from services.gateway.hotwords import HOTWORD_LISTS, HotwordLists, list_limits
@@ -41,9 +44,12 @@ from services.gateway.results import RESULTS, Results
 from services.gateway.retries import RETRIES, Retries
 from services.gateway.security_headers import secured
 from services.gateway.settings import Settings
+from services.gateway.signing import SIGNING_SECRETS, SigningSecrets
 from services.gateway.sse import STREAMS, Streams
 from services.gateway.usage import USAGE, Usage
 from services.gateway.wakeups import WAKEUPS, wakeups
+from services.gateway.webhook_sender import Sender
+from services.gateway.webhooks import WEBHOOKS, Webhooks
 
 OPEN, KNOWN, READ, TRANSCRIBE, SESSION, ADMIN = (
     Access.OPEN,
@@ -76,6 +82,9 @@ ROUTES = (
     Route(TRANSCRIBE, web.post("/v1/audio/translations", audio.post_translation)),
     Route(KNOWN, web.get("/v1/models", models.list_models)),
     Route(KNOWN, web.get("/v1/models/{model}", models.get_model)),
+    Route(READ, web.get("/v1/jobs/{id}/deliveries", webhook_routes.get_deliveries)),
+    Route(SESSION, web.get("/v1/webhooks/secret", webhook_routes.get_secret)),
+    Route(SESSION, web.post("/v1/webhooks/secret", webhook_routes.rotate_secret)),
     Route(READ, web.get("/v1/usage", usage_routes.get_usage)),
     Route(ADMIN, web.get("/v1/admin/usage", usage_routes.get_all_usage)),
     Route(ADMIN, web.get("/v1/admin/jobs", admin_routes.list_all_jobs)),
@@ -108,7 +117,7 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app[LOGIN_PAGE] = read_login_page()
     app[STREAMS] = Streams(settings)
     app[BODY_SECONDS] = settings.stall_seconds
-    app.cleanup_ctx.extend([buses, _wakeups, _door, _stores])
+    app.cleanup_ctx.extend([buses, _wakeups, _door, _stores, _webhooks])
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(identified)
     app.on_response_prepare.append(secured(settings.public_url))
@@ -146,9 +155,20 @@ async def _stores(app: web.Application) -> AsyncIterator[None]:
         jobs=app[JOBS],
         hotwords=app[HOTWORD_LISTS],
         wakeups=app[WAKEUPS],
+        receivers=destinations(app[SETTINGS]),
     )
     app[INTAKE] = Intake(stores, app[SETTINGS])
     yield
+
+
+async def _webhooks(app: web.Application) -> AsyncIterator[None]:
+    settings, bus = app[SETTINGS], app[BUS]
+    app[SIGNING_SECRETS] = SigningSecrets(bus)
+    async with contextlib.aclosing(Sender(destinations(settings))) as sender:
+        app[WEBHOOKS] = Webhooks(
+            bus, app[RESULTS], app[SIGNING_SECRETS], sender, slots=settings.webhook_slots
+        )
+        yield
 
 
 async def _end_streams(app: web.Application) -> None:

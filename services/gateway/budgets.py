@@ -18,6 +18,7 @@ NEEDED = {
     Stream.CTL: "waiting jobs",
     Stream.RES: "transcripts",
     Stream.JOB: "records of jobs",
+    Stream.HOOKS: "webhooks",
 }
 """What a new job takes room of; chunks need not be there, as whoever sends them waits."""
 WATCHED = (*NEEDED, Stream.CHUNK, Stream.TOKENS, Stream.HOTWORDS)

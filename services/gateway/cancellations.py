@@ -13,6 +13,7 @@ from services.contracts.identifiers import run_id
 from services.contracts.messages import JobEnded, JobRecord, JobState, Problem
 from services.contracts.topology import Stream
 from services.contracts.usage import Tally
+from services.contracts.webhooks import delivery_of
 from services.gateway.errors import JobOver, NotFound
 from services.gateway.jobs import Jobs
 from services.gateway.results import Results
@@ -82,6 +83,8 @@ class Cancellations:
             await self._bus.create(subject, msgspec.json.encode(fact))
         run = run_id(record.id, record.run)
         await self._bus.create(topology.end(run, record.attempt), msgspec.json.encode(end))
+        if (delivery := delivery_of(record)) is not None:
+            await self._bus.create(delivery.subject, msgspec.json.encode(delivery))
         await self._bus.purge(Stream.CTL, attempts.waiting_subject(record))
 
 

@@ -11,6 +11,7 @@ from services.contracts.hotwords import MAX_BOOST, Hotwords, InvalidHotwords, va
 from services.contracts.inference import MAX_PROMPT_CHARACTERS, Task, Timestamps
 from services.contracts.languages import NAMES
 from services.contracts.messages import JobOptions, Priority
+from services.gateway.destinations import PUBLIC, Destinations
 from services.gateway.errors import BadHotwords, InvalidOption
 
 FIELDS = (
@@ -27,6 +28,7 @@ FIELDS = (
     "temperature",
     "skip_silence",
     "priority",
+    "callback_url",
 )
 MAX_NAME_CHARACTERS = 200
 UNNAMED = "recording"
@@ -63,8 +65,11 @@ def named_list(fields: Mapping[str, str]) -> str | None:
     return name or None
 
 
-def job_options(fields: Mapping[str, str], stored: Hotwords) -> JobOptions:
-    """The options of a job; `stored` are the hotwords of its list, for uploads that bring none."""
+def job_options(fields: Mapping[str, str], stored: Hotwords, receivers: Destinations = PUBLIC) -> JobOptions:
+    """The options of a job; `stored` are the hotwords of its list, for uploads that bring none.
+
+    `receivers` knows where webhooks may go.
+    """
     hotwords = _hotwords(fields, stored)
     languages = _languages(fields)
     return JobOptions(
@@ -77,6 +82,7 @@ def job_options(fields: Mapping[str, str], stored: Hotwords) -> JobOptions:
         temperature=_number(fields, "temperature", 0.0, 1.0),
         skip_silence=_switch(fields, "skip_silence", default=True),
         priority=_choice(fields, "priority", Priority, Priority.NORMAL),
+        callback_url=receivers.checked(url) if (url := fields.get("callback_url", "").strip()) else None,
     )
 
 

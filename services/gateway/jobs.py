@@ -170,7 +170,7 @@ class Jobs:
             await self.erase_run(record, number)
 
     async def erase_run(self, record: JobRecord, number: int) -> None:
-        """Erase audio, chunks, results and command of one run, whose use stays counted."""
+        """Erase audio, chunks, results, command and deliveries of one run, whose use stays counted."""
         run = run_id(record.id, number)
         await count_use(self._bus, record, number)
         await self._bus.purge(Stream.CTL, topology.waiting("*", record.owner, run))
@@ -178,6 +178,7 @@ class Jobs:
         await self._bus.purge(Stream.CHUNK, topology.chunk("*", record.owner, run))
         await self._bus.purge(Stream.RES, topology.results(run))
         await self._bus.purge(Stream.UP, topology.part(run))
+        await self._bus.purge(Stream.HOOKS, topology.delivery(record.owner, run))
 
 
 JOBS = web.AppKey("jobs", Jobs)

@@ -23,6 +23,7 @@ from services.contracts.messages import (
 )
 from services.gateway import forms
 from services.gateway.claim import claimed
+from services.gateway.destinations import Destinations
 from services.gateway.errors import (
     DifferentContent,
     EmptyFile,
@@ -53,6 +54,7 @@ class Stores(msgspec.Struct, frozen=True, kw_only=True):
     jobs: Jobs
     hotwords: HotwordLists
     wakeups: Wakeups
+    receivers: Destinations
 
 
 class Reception:
@@ -124,7 +126,8 @@ class Reception:
         """What the fields ask for, and the stored list that the hotwords are from."""
         fields = self._submission.fields.options()
         stored, used = await self._stores.hotwords.used(self._identity.owner, forms.named_list(fields))
-        return forms.job_options(fields, stored), None if forms.brings_words(fields) else used
+        options = forms.job_options(fields, stored, self._stores.receivers)
+        return options, None if forms.brings_words(fields) else used
 
     def _draft(self, options: JobOptions, used: ListUsed | None) -> JobRecord:
         return JobRecord(
@@ -225,8 +228,8 @@ class Reception:
                 break
         else:
             await self._submission.close()
-        fields = self._submission.fields.options()
-        if digest.hexdigest() != record.sha256 or not asks_the_same(record, fields):
+        fields, receivers = self._submission.fields.options(), self._stores.receivers
+        if digest.hexdigest() != record.sha256 or not asks_the_same(record, fields, receivers):
             raise DifferentContent(
                 "this Idempotency-Key stands for a job with other content or options; use a new key"
             )

@@ -8,6 +8,7 @@ from aiohttp import web
 from services.contracts.hotwords import Hotwords, ListUsed
 from services.contracts.messages import JobRecord
 from services.gateway import forms
+from services.gateway.destinations import Destinations
 from services.gateway.errors import BadHotwords, JobOver, NotFound
 from services.gateway.hotwords import HOTWORD_LISTS
 from services.gateway.jobs import JOBS
@@ -56,14 +57,14 @@ def described(old: JobRecord, found: JobRecord) -> JobRecord:
     return msgspec.structs.replace(old, name=found.name, options=options, hotword_list=used, lane=found.lane)
 
 
-def asks_the_same(record: JobRecord, fields: Mapping[str, str]) -> bool:
+def asks_the_same(record: JobRecord, fields: Mapping[str, str], receivers: Destinations) -> bool:
     """Whether the fields of a repeated upload ask for what the job was made for.
 
     The hotwords it was made with are not known any more once they were changed, and a list is compared
     by its name: it may hold other words by now.
     """
     named, used = forms.named_list(fields), record.hotword_list
-    options = forms.job_options(fields, record.options.hotwords or Hotwords())
+    options = forms.job_options(fields, record.options.hotwords or Hotwords(), receivers)
     if record.hotwords_revision:
         options = msgspec.structs.replace(options, hotwords=record.options.hotwords)
     elif named and (used is None or used.name != named):

@@ -35,6 +35,10 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Bytes that the words of all these lists may take; a list beyond gets 429. 0 is no limit."""
     storage_refuse_share: float = 0.8
     """New uploads are refused once this share of the disk budget of audio, transcripts or records is used."""
+    webhook_networks: str = ""
+    """Networks that webhooks may go to besides the public internet, such as 10.1.0.0/16, 10.2.0.7/32."""
+    webhook_slots: int = 16
+    """Webhooks under way at once in one process; of one host at most 4, of one user 8."""
     audio_retention_seconds: float = 7 * DAY_SECONDS
     """Audio is erased this long after its job ended; 0 erases it at once."""
     text_retention_seconds: float = 7 * DAY_SECONDS

@@ -193,6 +193,14 @@ async def uses_ones_own(ann: Ann) -> None:
     assert (status, json.loads(body)["user"], json.loads(body)["days"]) == (200, "bob", [])
 
 
+async def has_a_secret_of_ones_own(ann: Ann) -> None:
+    hers = json.loads((await ann.ask("GET", "/v1/webhooks/secret", user="ann"))[1])["secret"]
+    for method in ("GET", "POST"):
+        status, body = await ann.ask(method, "/v1/webhooks/secret")
+        assert (status, hers in body) == (200, False)
+    assert hers in (await ann.ask("GET", "/v1/webhooks/secret", user="ann"))[1]
+
+
 def is_for_administrators(method: str, path: str) -> Try:
     """Whoever is none is told so, whether there is such a thing or not."""
 
@@ -245,6 +253,9 @@ TRIES: dict[tuple[str, str], Try] = {
     ("POST", "/v1/audio/translations"): waits_for_ones_own_in_openais_way,
     ("GET", "/v1/models"): names_models,
     ("GET", "/v1/models/{model}"): names_models,
+    ("GET", "/v1/jobs/{id}/deliveries"): as_if_it_were_not("GET", "/v1/jobs/{}/deliveries"),
+    ("GET", "/v1/webhooks/secret"): has_a_secret_of_ones_own,
+    ("POST", "/v1/webhooks/secret"): has_a_secret_of_ones_own,
     ("GET", "/v1/usage"): uses_ones_own,
     ("GET", "/v1/admin/usage"): is_for_administrators("GET", "/v1/admin/usage"),
     ("GET", "/v1/admin/jobs"): is_for_administrators("GET", "/v1/admin/jobs?user=ann"),

@@ -81,6 +81,8 @@ MUST_NOT_PUBLISH = {
         "erase a job": "$JS.API.STREAM.PURGE.KV_JOB",
         "change what was used on a day": topology.used_on("2026-01-31", OWNER),
         "read who used what": "$JS.API.DIRECT.GET.KV_USAGE",
+        "read what webhooks are signed with": "$JS.API.DIRECT.GET.KV_HOOKS",
+        "change what webhooks are signed with": topology.signing_secret(OWNER),
     },
     Role.TRANSCRIBER: {
         "read recordings": "$JS.API.DIRECT.GET.UP",
@@ -92,6 +94,7 @@ MUST_NOT_PUBLISH = {
         "log in as somebody": topology.AUTH_REQUESTS,
         "erase recordings": "$JS.API.STREAM.PURGE.UP",
         "say that somebody used something": topology.usage(OWNER, RUN, 0),
+        "send a webhook": topology.delivery(OWNER, RUN, 0),
     },
     Role.PROVISION: {
         "read recordings": "$JS.API.DIRECT.GET.UP",

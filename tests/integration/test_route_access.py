@@ -23,6 +23,8 @@ EXCEPTIONS = {
     ("POST", "/v1/auth/refresh"): Access.OPEN,
     ("POST", "/v1/auth/logout"): Access.SESSION,
     ("GET", "/v1/me"): Access.KNOWN,
+    ("GET", "/v1/webhooks/secret"): Access.SESSION,
+    ("POST", "/v1/webhooks/secret"): Access.SESSION,
     ("POST", "/v1/tokens"): Access.SESSION,
     ("GET", "/v1/tokens"): Access.SESSION,
     ("DELETE", "/v1/tokens"): Access.SESSION,

@@ -10,7 +10,7 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from services.contracts import claims, hotwords, inference, messages, personal_tokens, usage
+from services.contracts import claims, hotwords, inference, messages, personal_tokens, usage, webhooks
 from services.contracts.claims import (
     Claims,
     GetKeys,
@@ -73,6 +73,7 @@ from services.contracts.messages import (
 )
 from services.contracts.personal_tokens import LastUse, Named, PersonalToken, Scope
 from services.contracts.usage import DayUsed, Figures, JobUsed
+from services.contracts.webhooks import Delivery, SigningSecret, Try
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 
@@ -99,6 +100,7 @@ LISTED = ListedToken(
     expires_at=1_707_776_000.5,
     last_used_at=1_700_000_060.0,
 )
+TRY = Try(at=1_700_000_060.0, seconds=0.25, status=500, error="status 500")
 FIGURES = Figures(jobs=1, audio=1_000_000, skipped=100_000, endpoint_seconds=7.25)
 OPTIONS = JobOptions(
     language="en",
@@ -224,6 +226,18 @@ EXPECTED: dict[str, msgspec.Struct] = {
         at=1_700_000_060.0,
     ),
     "job_used": JobUsed(user="ann", figures=FIGURES),
+    "delivery": Delivery(
+        owner=OWNER,
+        job=JOB,
+        run=1,
+        attempt=2,
+        url="https://example.com/hook",
+        tries=(TRY,),
+        next_at=1_700_000_070.0,
+    ),
+    "signing_secret": SigningSecret(
+        text="whsec_b", made_at=1_700_000_000.0, previous="whsec_a", previous_until=1_700_086_400.0
+    ),
     "day_used": DayUsed(user="ann", sequence=17, figures=FIGURES),
 }
 """Every message with every field set, by the name of its file."""
@@ -243,11 +257,12 @@ PARTS = {
     Range,
     JobOptions,
     Figures,
+    Try,
 }
 """Structs that only travel inside others."""
 
 
-MODULES = (claims, hotwords, inference, messages, personal_tokens, usage)
+MODULES = (claims, hotwords, inference, messages, personal_tokens, usage, webhooks)
 
 
 def structs(module: ModuleType) -> set[type[msgspec.Struct]]:

@@ -66,6 +66,7 @@ OPTIONS: dict[str, dict[str, object]] = {
         "default": Priority.NORMAL,
         "description": "`low` is for bulk work: it takes what is idle.",
     },
+    "callback_url": {"type": "string", "description": "Who is told when the job has ended: a webhook."},
 }
 """Of an upload, in the order of the form."""
 FORM = Raw(

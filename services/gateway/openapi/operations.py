@@ -9,12 +9,14 @@ from services.gateway.openapi import (
     openai,
     replaced,
     tokens,
+    webhooks,
 )
 
 OPERATIONS = (
     *accounts.OPERATIONS,
     *tokens.OPERATIONS,
     *jobs.OPERATIONS,
+    *webhooks.OPERATIONS,
     *hotwords.OPERATIONS,
     *openai.OPERATIONS,
     *administration.OPERATIONS,
