@@ -1,5 +1,7 @@
 """When each word was said, from the attention the model paid to the sound while writing it."""
 
+from collections.abc import Sequence
+
 import torch
 from transformers.models.whisper.generation_whisper import _dynamic_time_warping, _median_filter
 
@@ -28,6 +30,20 @@ def token_times(attention: torch.Tensor, phrase: Phrase) -> list[float]:
     for token, position in zip(token_of.tolist(), position_of.tolist(), strict=True):
         starts.setdefault(token, phrase.start + position * SECONDS_PER_POSITION)
     return [*(starts[token] for token in range(len(phrase.tokens))), phrase.end]
+
+
+def apart(bounds: Sequence[float]) -> list[float]:
+    """Where words meet, never decreasing, moved as little as it takes for each word to last a position.
+
+    The first and the last stay; between bounds that are too close for that, words share evenly.
+    """
+    least = min(SECONDS_PER_POSITION, (bounds[-1] - bounds[0]) / (len(bounds) - 1))
+    moved = list(bounds)
+    for place in range(1, len(moved) - 1):
+        moved[place] = max(moved[place], moved[place - 1] + least)
+    for place in reversed(range(1, len(moved) - 1)):
+        moved[place] = min(moved[place], moved[place + 1] - least)
+    return moved
 
 
 def _evenly(phrase: Phrase) -> list[float]:

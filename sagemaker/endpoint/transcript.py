@@ -57,7 +57,9 @@ def phrases(tokens: Sequence[int], first_timestamp: int, end_of_text: int, secon
         found.append(Phrase(start=start, end=seconds, first=first, tokens=tuple(text)))
         open_start = start
     clipped = tuple(
-        msgspec.structs.replace(phrase, end=max(phrase.start, min(phrase.end, seconds)))
+        msgspec.structs.replace(
+            phrase, end=min(seconds, max(phrase.start + SECONDS_PER_TIMESTAMP, phrase.end))
+        )
         for phrase in found
         if phrase.start < seconds
     )

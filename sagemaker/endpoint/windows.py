@@ -5,6 +5,7 @@ A transcription is a generator. It asks for windows to be heard (`Hear`) and for
 """
 
 from collections.abc import Callable, Generator, Iterator
+from itertools import accumulate, pairwise
 from math import isnan
 from statistics import fmean
 from typing import cast
@@ -13,7 +14,7 @@ import msgspec
 import numpy as np
 from prometheus_client import Counter
 
-from endpoint.alignment import token_times
+from endpoint.alignment import apart, token_times
 from endpoint.audio import Samples
 from endpoint.decoding import Decoded, Row
 from endpoint.errors import ModelFailed
@@ -255,11 +256,11 @@ class _Listener:
 
     def _words(self, spoken: tuple[Spoken, ...], language: str) -> Iterator[Word]:
         for phrase in spoken:
-            first = 0
-            for text, size in self._model.words(phrase.tokens, language):
+            words = self._model.words(phrase.tokens, language)
+            bounds = [phrase.times[first] for first in accumulate((size for _, size in words), initial=0)]
+            for (text, _), (start, end) in zip(words, pairwise(apart(bounds)), strict=True):
                 if text:
-                    yield Word(start=phrase.times[first], end=phrase.times[first + size], word=text)
-                first += size
+                    yield Word(start=_rounded(start), end=_rounded(end), word=text)
 
 
 def _said(phrase: Phrase, decoded: Decoded, times: tuple[float, ...], offset: float) -> Spoken:
