@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 from aiobotocore.session import get_session
 
+from services.auth.passwords import HASHER
 from services.common.errors import Misconfigured
 from services.common.settings import ServiceSettings
 from services.contracts.rights import Role
@@ -25,6 +26,7 @@ from services.dev.output import Announce
 from services.dev.processes import child, free_port
 from services.dev.sagemaker_runtime import sagemaker_runtime
 from services.dev.supervisor import Program, Supervisor
+from services.gateway.access import ADMIN_ROLE
 from services.provision.authorization import authorization, new_seed, public_key
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +109,8 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
             assert server.process is not None  # noqa: S101  # it runs
             supervisor.watch(server.name, server.process)
         environ = _environ(options, nats_url, secrets_url)
-        await _store_credentials(secrets_url, {options.username: password, **options.more_users})
+        administrator = {"password_hash": HASHER.hash(password), "roles": [ADMIN_ROLE]}
+        await _store_credentials(secrets_url, {options.username: administrator, **options.more_users})
         await provision({**environ, **_login(seeds, "provision")})
         container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
         environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = runtime_url
@@ -185,7 +188,7 @@ def _given(options: StackOptions, name: str, default: str) -> str:
     return options.environ.get(name) or os.environ.get(name) or default
 
 
-async def _store_credentials(secrets_url: str, passwords: Mapping[str, str]) -> None:
+async def _store_credentials(secrets_url: str, accounts: Mapping[str, object]) -> None:
     session = get_session()
     async with session.create_client(
         "secretsmanager",
@@ -194,7 +197,7 @@ async def _store_credentials(secrets_url: str, passwords: Mapping[str, str]) -> 
         aws_access_key_id="local",
         aws_secret_access_key="local",
     ) as client:
-        value = msgspec.json.encode(passwords).decode()
+        value = msgspec.json.encode(accounts).decode()
         await client.create_secret(Name=SECRET_NAME, SecretString=value)
 
 
