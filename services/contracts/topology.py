@@ -160,6 +160,11 @@ def same_content(owner: str, content: str) -> str:
     return f"$KV.JOB.{owner}.same.{content}"
 
 
+def owner_of_content(subject: str) -> str:
+    """Whose recording a subject of `same_content` is about."""
+    return subject.split(".")[2]
+
+
 def hotword_list(owner: str, name: str) -> str:
     """A stored list of hotwords; `*` as the name stands for all of an owner's."""
     return f"$KV.HOTWORDS.{owner}.{name}"

@@ -149,8 +149,19 @@ install_node_sdk() {
     || { tail -n 20 "$setup/npm.log" >&2; rm -rf "$there"; fail "npm install failed, the log is .setup/npm.log"; }
 }
 
+# OpenAI's Python SDK in the major version before the one in .venv, beside which it cannot stand.
+install_python_sdk() {
+  local wanted=openai==2.54.0 there=$setup/openai-2
+  [ "$(cat "$there/.wanted" 2>/dev/null)" = "$wanted" ] && return
+  say "Installing OpenAI's Python SDK, version 2"
+  rm -rf "$there"
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --target "$there" "$wanted" >"$setup/pip.log" 2>&1 \
+    || { tail -n 20 "$setup/pip.log" >&2; fail "pip install failed, the log is .setup/pip.log"; }
+  echo "$wanted" >"$there/.wanted"
+}
+
 install_packages
 install_environment
-if [ "$purpose" = test ]; then install_node_sdk; fi
+if [ "$purpose" = test ]; then install_node_sdk; install_python_sdk; fi
 expand_model
 install_nats

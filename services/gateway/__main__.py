@@ -10,6 +10,7 @@ from services.gateway.door import DOOR
 from services.gateway.intake import INTAKE
 from services.gateway.janitor import Janitor
 from services.gateway.jobs import JOBS
+from services.gateway.openai.repeats import REPEATS
 from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS
 from services.gateway.usage import USAGE
@@ -48,6 +49,7 @@ def main() -> None:
                 app[DOOR].tokens.uses.follow,
                 app[STREAMS].tend,
                 app[INTAKE].budgets.watch,
+                app[REPEATS].tend,
                 app[USAGE].run,
                 app[WEBHOOKS].run,
             )

@@ -157,11 +157,9 @@ class Reception:
         writer = self._parts_of(record)
         self._writer, self._record = writer, record
         log.info("upload_begun", job=record.id, run=record.run, announced_bytes=record.announced_bytes)
-        await writer.write(first)
+        await self._write(writer, first)
         async for piece in pieces:
-            if writer.size + len(piece) > self._max_bytes:
-                raise too_large(self._max_bytes)
-            await writer.write(piece)
+            await self._write(writer, piece)
         writer, record = await self._close(writer, record)
         await writer.end()
         stored = await self._change(
@@ -171,6 +169,11 @@ class Reception:
             await self._stores.jobs.start(stored)
         log.info("upload_stored", job=record.id, run=record.run, bytes=writer.size)
         return stored
+
+    async def _write(self, writer: PartWriter, piece: bytes) -> None:
+        if writer.size + len(piece) > self._max_bytes:
+            raise too_large(self._max_bytes)
+        await writer.write(piece)
 
     def _parts_of(self, record: JobRecord) -> PartWriter:
         return PartWriter(self._stores.bus, run_id(record.id, record.run), self._stores.window)

@@ -118,6 +118,11 @@ class Streams:
         self._open: set[EventStream] = set()
 
     @property
+    def heartbeat_seconds(self) -> float:
+        """The longest silence."""
+        return self._settings.heartbeat_seconds
+
+    @property
     def open_now(self) -> int:
         """Streams that are open."""
         return len(self._open)

@@ -10,7 +10,7 @@ from services.common.errors import ServiceError
 from services.contracts.inference import Task
 from services.contracts.messages import JobRecord
 from services.gateway.caller import caller
-from services.gateway.errors import HttpError, Unavailable
+from services.gateway.errors import HttpError, InvalidRequest, Unavailable
 from services.gateway.identity import Identity
 from services.gateway.intake import INTAKE
 from services.gateway.openai import errors
@@ -24,8 +24,7 @@ from services.gateway.transcript import Transcript
 
 log = structlog.get_logger()
 
-PATIENCE_SECONDS = 10.0
-"""Answers that are ready by then have their true status; from then on the connection shows signs of life."""
+FORM = "multipart/form-data"
 GAPS, JOB = "X-Whisper-Gaps", "X-Whisper-Job"
 
 
@@ -41,12 +40,16 @@ async def post_translation(request: web.Request) -> web.StreamResponse:
 
 async def _answer(request: web.Request, task: Task) -> web.StreamResponse:
     identity = await caller(request)
+    if request.content_type != FORM:
+        raise InvalidRequest(f"send {FORM} with a `file` and a `model`", field="file")
     fields, response = OpenAIFields(task), web.StreamResponse()
-    with request.app[STREAMS].attended(request, response) as stream:
+    streams = request.app[STREAMS]
+    with streams.attended(request, response) as stream:
         record = await _job(request, identity, fields)
         told = delivery(record, fields.wanted())
         response.headers.update({**told.headers, JOB: record.id})
-        return await _Answer(request, identity, record, told).given(stream, response)
+        answer = _Answer(request, identity, record, told, patience=streams.heartbeat_seconds)
+        return await answer.given(stream, response)
 
 
 async def _job(request: web.Request, identity: Identity, fields: OpenAIFields) -> JobRecord:
@@ -59,12 +62,22 @@ async def _job(request: web.Request, identity: Identity, fields: OpenAIFields) -
 class _Answer:
     """One client's answer, from the recording's last byte on."""
 
-    def __init__(self, request: web.Request, identity: Identity, record: JobRecord, told: Delivery) -> None:
+    def __init__(
+        self,
+        request: web.Request,
+        identity: Identity,
+        record: JobRecord,
+        told: Delivery,
+        *,
+        patience: float,
+    ) -> None:
+        """It begins after `patience` seconds at the latest, where it may begin before the end at all."""
         self._request = request
         self._identity = identity
         self._record = record
         self._told = told
-        self._begin_at = time.monotonic() + PATIENCE_SECONDS
+        self._patience = patience
+        self._begin_at = time.monotonic() + patience
 
     async def given(self, stream: EventStream, response: web.StreamResponse) -> web.StreamResponse:
         """Write the answer, beginning late enough for a true status and early enough for proxies."""
@@ -77,6 +90,9 @@ class _Answer:
             with contextlib.suppress(ConnectionResetError):  # nobody is there to hear of it
                 await self._fail(stream, error)
             return response
+        except ConnectionResetError:
+            log.debug("client_left", job=self._record.id)
+            return response
         if not stream.begun:
             headers = response.headers.copy()
             headers[GAPS] = str(len(transcript.gaps))
@@ -88,7 +104,8 @@ class _Answer:
     async def _heard(self, stream: EventStream) -> Transcript:
         """The whole transcript; what can be told before is. Raises the refusal of a job without text."""
         heard = Transcript()
-        async for heard in transcripts(self._request.app, self._identity, self._record, stream):
+        app, pause = self._request.app, self._patience / 2
+        async for heard in transcripts(app, self._identity, self._record, stream, pause):
             pieces = self._told.pieces(heard)
             if self._told.beat and not stream.begun and (pieces or time.monotonic() >= self._begin_at):
                 await stream.begin(self._told.beat)

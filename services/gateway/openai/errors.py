@@ -4,13 +4,14 @@ import msgspec
 
 from services.common.errors import ServiceError
 from services.contracts.messages import Problem
-from services.gateway.errors import HttpError
+from services.gateway.errors import HttpError, JobCancelled
 from services.gateway.outcomes import RECORDINGS_FAULT
 
 PATHS = ("/v1/audio/", "/v1/models")
 LONGEST_RETRY_SECONDS = 60.0
 """Their clients honour no longer `Retry-After`, but try again at once: better told not to."""
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+CANCELLED = "cancelled"
 CANNOT = "cannot_translate"
 """What the endpoint says of a task that it has no means for."""
 
@@ -61,13 +62,16 @@ def body(status: int, error: ServiceError) -> OpenAIErrorBody:
 def headers(error: ServiceError) -> dict[str, str]:
     """What else its answer carries."""
     retry_after: float | None = getattr(error, "retry_after", None)
-    return {"X-Should-Retry": "false"} if (retry_after or 0.0) > LONGEST_RETRY_SECONDS else {}
+    futile = isinstance(error, JobCancelled) or (retry_after or 0.0) > LONGEST_RETRY_SECONDS
+    return {"X-Should-Retry": "false"} if futile else {}
 
 
 def of_problem(problem: Problem) -> HttpError:
     """The refusal for a job that ended with this problem."""
     if problem.code in RECORDINGS_FAULT:
         return BadRecording(problem.message, code=problem.code, field="file")
+    if problem.code == CANCELLED:
+        return JobCancelled(problem.message)
     if problem.code == CANNOT:
         return BadRecording(problem.message, code=problem.code)
     return NotTranscribed(problem.message, code=problem.code)

@@ -4,6 +4,7 @@ Whoever stored a recording to its end leaves a note under what it holds and how 
 note is made once (create-only), so of equal uploads that end at once, at any gateways, one is the first.
 """
 
+import asyncio
 import hashlib
 
 import msgspec
@@ -11,7 +12,8 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter
 
-from services.common.bus import Bus, Stored
+from services.common.bus import Bus, Stored, woken_within
+from services.common.errors import ServiceError
 from services.contracts import topology
 from services.contracts.identifiers import content_token
 from services.contracts.messages import JobRecord, JobState, SameContent
@@ -61,6 +63,27 @@ class Repeats:
             expected = seen.sequence if seen else 0
             if await self._bus.replace(subject, note, expected=expected) is not None:
                 return record
+
+    async def tend(self, stop: asyncio.Event) -> None:
+        """Erase old notes until the process stops."""
+        while not stop.is_set():
+            await woken_within(stop, RECOGNISED_SECONDS)
+            try:
+                await self.forget()
+            except ServiceError as error:
+                log.info("notes_kept", error=str(error))
+
+    async def forget(self) -> None:
+        """Erase the notes of jobs that answer no repeat any more. One that is new by then costs a repeat."""
+        for subject in await self._bus.subjects(Stream.JOB, topology.same_content("*", "*")):
+            seen = await self._bus.last(Stream.JOB, subject)
+            if seen is not None and await self._is_old(topology.owner_of_content(subject), seen):
+                await self._bus.purge(Stream.JOB, subject)
+
+    async def _is_old(self, owner: str, seen: Stored) -> bool:
+        note = msgspec.json.decode(seen.data, type=SameContent)
+        found = await self._jobs.get(owner, note.job)
+        return found is None or found.deleted or await self._is_over(found)
 
     async def _known(self, record: JobRecord, seen: Stored | None) -> JobRecord | None:
         """The job that a note tells of, if its text still serves."""

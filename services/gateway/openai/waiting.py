@@ -8,25 +8,26 @@ from aiohttp import web
 from services.common.bus import woken_within
 from services.contracts.messages import JobRecord
 from services.gateway.caller import may_listen
-from services.gateway.errors import NotFound, Unavailable
+from services.gateway.errors import NotFound, Unauthorized, Unavailable
 from services.gateway.events import LOST_END_SECONDS
-from services.gateway.feeds import FEEDS, RECHECK_SECONDS, Feed
+from services.gateway.feeds import FEEDS, Feed
 from services.gateway.identity import Identity
 from services.gateway.openai.errors import ClientLeft, NotTranscribed
 from services.gateway.results import RESULTS
 from services.gateway.sse import EventStream
 from services.gateway.transcript import Transcript
+from services.gateway.wakeups import WAKEUPS
 
 AGAIN_SECONDS = 5.0
 
 
 async def transcripts(
-    app: web.Application, identity: Identity, record: JobRecord, stream: EventStream
+    app: web.Application, identity: Identity, record: JobRecord, stream: EventStream, pause: float
 ) -> AsyncIterator[Transcript]:
-    """The same transcript again and again, at least every few seconds; the last time the job has ended.
+    """The same transcript again and again, at least every `pause` seconds; the last time the job has ended.
 
-    Raises `NotFound` for a job that is deleted meanwhile, `Unavailable` when this process stops or the
-    caller's session ends, and `ClientLeft` when nobody waits any more.
+    Raises `NotFound` for a job that is deleted meanwhile, `Unavailable` when this process stops,
+    `Unauthorized` when the caller's session ends, and `ClientLeft` when nobody waits any more.
     """
     transcript, after = Transcript(), 0
     async with app[FEEDS].following(record, 0) as feed:
@@ -40,18 +41,20 @@ async def transcripts(
                 yield transcript
                 if _is_over(transcript, record, feed):
                     return
-                await woken_within(stream.woken, RECHECK_SECONDS)
+                await woken_within(stream.woken, pause)
 
 
 async def _check(app: web.Application, identity: Identity, feed: Feed, stream: EventStream) -> None:
     feed.check()
     if stream.gone:
         raise ClientLeft("the client left; its job goes on")
-    if not await may_listen(app, identity):
+    if app[WAKEUPS].closing:
         raise Unavailable(
             "the server is restarting; the recording is stored: send it again, and it is recognised",
             retry_after=AGAIN_SECONDS,
         )
+    if not await may_listen(app, identity):
+        raise Unauthorized("this session or token was ended; the job goes on")
     if feed.deleted:
         raise NotFound("the recording was deleted before its text was complete")
 

@@ -72,6 +72,7 @@ REFUSALS = (
     *next(one for one in jobs.OPERATIONS if one.key == ("POST", "/v1/jobs")).errors,
     BadRecording,
     NotTranscribed,
+    errors.JobCancelled,
 )
 
 
