@@ -130,3 +130,36 @@ async def test_hotwords_change_the_spelling(api: Api, tmp_path: Path) -> None:
 
     assert "Catherine" in spellings[0]
     assert "Katherine" in spellings[1]
+
+
+async def test_the_user_of_one_machine_is_its_administrator(api: Api, talk: Path) -> None:
+    """Sees the job that runs, ends it as anybody's, and sees what it took."""
+    before = await used(api)
+    released = asyncio.Event()
+    key = str(uuid.uuid4())
+    uploading = asyncio.create_task(_upload(api, held_back(talk.read_bytes(), released), key))
+    job = await api.find(key)
+    async with asyncio.timeout(60):
+        async for event in api.events(job):
+            if event.name == "text":
+                break
+    status, running = await api.get("/v1/admin/jobs", state="running")
+    assert (status, job in [one["id"] for one in running["jobs"]]) == (200, True)
+
+    async with api.session.post(f"/v1/admin/jobs/{job}/cancel") as answer:
+        assert answer.status == 202, await answer.text()
+
+    assert (await api.finished(job))[-1].data["status"] == "cancelled"
+    assert await api.text(job) != "\n"
+    async with asyncio.timeout(20):
+        while await used(api) == before:  # noqa: ASYNC110  # the sum is in the broker
+            await asyncio.sleep(0.1)
+    released.set()
+    await uploading
+
+
+async def used(api: Api) -> float:
+    """Seconds at the endpoint, as administrators see them."""
+    status, body = await api.get("/v1/admin/usage")
+    assert status == 200, body
+    return float(sum(one["endpoint_seconds"] for one in body["users"] if one["user"] == "admin"))

@@ -151,10 +151,15 @@ async def test_todays_subjects_and_wakeups_work_after_it(old: Bus) -> None:
         topology.hotword_list(OWNER, "default"),
         topology.revoked("session"),
         topology.dead_letter(Stream.CHUNK, 1),
+        topology.usage(OWNER, RUN, 0),
+        topology.used_on("2026-01-31", OWNER),
+        topology.delivery(OWNER, RUN, 0),
     ):
         assert await old.create(subject, b"new")
     assert {name for _, name in (consumer.queue for consumer in CONSUMERS)} == {
-        info.name for name in (Stream.CTL, Stream.CHUNK) for info in await old.jetstream.consumers_info(name)
+        info.name
+        for name in {consumer.stream for consumer in CONSUMERS}
+        for info in await old.jetstream.consumers_info(name)
     }
 
 
