@@ -92,7 +92,7 @@ class Remembered:
         if not stored.data or (known is not None and known.changed_at == changed_at):
             return
         record = msgspec.json.decode(stored.data, type=JobRecord)
-        small = msgspec.structs.replace(record, options=JobOptions(), user="", session="", name="")
+        small = msgspec.structs.replace(record, options=JobOptions(), session="", name="")
         lately = self.now - changed_at < self._walk_seconds
         pause = 0.0 if lately else self._walk_seconds  # what is old was erased before: once a walk is enough
         self._jobs[stored.subject] = Known(record=small, changed_at=changed_at, pause_seconds=pause)

@@ -19,8 +19,9 @@ from services.gateway.destinations import Destinations
 SECONDS = 10.0
 """For looking the host up, connecting, sending and the head of the answer."""
 MAX_ANSWER_BYTES = 64 * 1024
-LOOK_UPS = 16
-"""Names that are looked up at once: a look-up cannot be broken off, so it has threads of its own."""
+LOOK_UPS = 64
+"""Names that are looked up at once, in threads of their own: one cannot be broken off, and may take half
+a minute. One user can have three of them for each request under way."""
 AGENT = "whisper-webui"
 NOT_ALLOWED = "the host's address is not one that this server sends to"
 PLAIN_HTTP = "the host's address is public, and http goes to the operator's own networks only: use https"
@@ -167,6 +168,6 @@ def _retry_after(text: str) -> float | None:
         return float(text)
     try:
         at = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (at.astimezone(UTC) - datetime.now(UTC)).total_seconds())

@@ -16,7 +16,9 @@ from services.contracts.identifiers import owner_token, run_id
 from services.contracts.messages import ChunkCut, ChunkTranscribed, JobState, StartJob
 from services.contracts.topology import Stream
 from services.contracts.usage import Figures, JobUsed
-from services.gateway.jobs import Jobs
+from services.gateway.janitor import Janitor
+from services.gateway.jobs import Jobs, tombstone
+from services.gateway.settings import Settings
 from services.gateway.usage import Usage
 from tests.gateways import Gateway, cut, publish, text, until, upload
 from tests.pipeline import OWNER, Pipeline, worker
@@ -130,10 +132,12 @@ async def test_a_gateway_that_died_before_it_erased_left_the_rest_to_the_janitor
     await publish(bus, run_id(job, 0), cut(0))
     jobs = Jobs(bus)
     record = await jobs.visible(owner_token("ann"), job)
-    await jobs.change(record, lambda old: msgspec.structs.replace(old, deleted=True))  # and here it dies
+    await jobs.change(record, tombstone)  # and here it dies
     for _ in range(2):
-        await jobs.erase(record)
+        await Janitor(bus, jobs, Settings(janitor_seconds=0.0)).round()
     assert (await figures(gateway, 1, "ann"))["total"]["audio_seconds"] == 20.0
+    everybody = await gateway.json("GET", "/v1/admin/usage", headers={"X-Roles": "admin"})
+    assert [one["user"] for one in everybody["users"]] == ["ann"]
 
 
 async def test_administrators_see_everybody_and_nobody_else_does(

@@ -23,6 +23,18 @@ export async function jobOfUpload(key) {
 /** Cancel a job that still runs, then erase its audio and text. */
 export const erase = (id) => send(jobUrl(id), { method: "DELETE" });
 
+/** End a job that waits or runs, and keep what was transcribed; the job as it is from then on. */
+export async function cancel(id) {
+  return (await send(`${jobUrl(id)}/cancel`, { method: "POST" })).json();
+}
+
+/** What the user's webhooks are signed with: `{secret, created_at, previous_until}`. */
+export const signingSecret = () => read("/v1/webhooks/secret");
+
+export async function changeSigningSecret() {
+  return (await send("/v1/webhooks/secret", { method: "POST" })).json();
+}
+
 /** Have the stretches without text tried again; the job as it is from then on. */
 export async function fillGaps(id) {
   return (await send(`${jobUrl(id)}/retry`, { method: "POST" })).json();

@@ -54,10 +54,10 @@ class Page {
     location.hash = first.key;
   }
 
-  /** Cancel or delete, after asking; an upload may also just be stopped, so that its text stays. */
+  /** Cancel or delete, after asking; what goes on may also just be stopped, so that its text stays. */
   async erase(recording) {
     const answer = await ask(this.dialog, questionFor(recording));
-    if (answer === "stop") recording.upload.stop();
+    if (answer === "stop") await this.#stop(recording);
     if (answer !== "erase") return;
     recording.upload?.stop();
     await this.frame.guard(async () => {
@@ -65,6 +65,13 @@ class Page {
       if (id) await api.erase(id).catch((problem) => problem.status === 404 || Promise.reject(problem));
       this.#forget(recording);
     });
+  }
+
+  /** An upload ends where it is, a job too; one that ended while its user was asked needs nothing. */
+  async #stop(recording) {
+    if (isSending(recording)) return recording.upload.stop();
+    const unlessOver = (problem) => (problem.code === "job_ended" ? recording.job : Promise.reject(problem));
+    return this.frame.guard(async () => recording.learn(await api.cancel(recording.id).catch(unlessOver)));
   }
 
   /** Have its gaps tried again; asking twice does no harm. */
@@ -103,12 +110,15 @@ class Page {
   }
 }
 
+const isSending = ({ uploading, upload }) => uploading && upload.state === "sending";
+
 function questionFor(recording) {
   const values = { name: recording.name };
   const keep = ["keep", "question.keep", "plain"];
-  if (recording.uploading && recording.upload.state === "sending") {
+  const stoppable = isSending(recording) ? "stop" : recording.active && recording.id ? "end" : null;
+  if (stoppable) {
     const choices = [["erase", "question.erase", "danger"], ["stop", "question.stop", "plain"], keep];
-    return { title: "question.stop_title", text: "question.stop_text", values, choices };
+    return { title: `question.${stoppable}_title`, text: `question.${stoppable}_text`, values, choices };
   }
   const kind = recording.active ? "cancel" : "erase";
   const choices = [["erase", `question.${kind}`, "danger"], keep];

@@ -1,12 +1,15 @@
 // The settings page: one section for each thing that is set once. Each is a module of its own.
 
+import { part } from "./element.js";
 import { Frame } from "./frame.js";
 import { startLanguage } from "./i18n.js";
+import { Webhooks } from "./webhooks.js";
 
 /** Makes each section from the page's parts; a section has `start()` and asks `frame.guard` to try things. */
-const sectionsOf = (_root, _frame) => [];
+const sectionsOf = (root, dialog, frame) => [new Webhooks(part(root, "#webhooks"), dialog, frame)];
 
 startLanguage();
-const frame = new Frame(document.body);
+const root = document.body;
+const frame = new Frame(root);
 frame.start();
-for (const section of sectionsOf(document.body, frame)) section.start();
+for (const section of sectionsOf(root, part(root, "dialog"), frame)) section.start();

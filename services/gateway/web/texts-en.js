@@ -132,9 +132,24 @@ export const ENGLISH = {
   "question.stop_text":
     "You can keep the text of the part of “{name}” that has arrived, or erase everything.",
   "question.stop": "Stop, keep the text",
+  "question.end_title": "Stop this transcription?",
+  "question.end_text": "You can keep the text of “{name}” so far, or erase everything.",
   "question.keep": "Go on",
 
   "settings.title": "Settings",
+  "webhooks.title": "Webhooks",
+  "webhooks.hint":
+    "An upload with a callback_url has that address told when its recording is done. The requests are signed with this secret, so that your program can tell them from others.",
+  "webhooks.secret": "Signing secret",
+  "webhooks.show": "Show the secret",
+  "webhooks.hide": "Hide the secret",
+  "webhooks.change": "Change it",
+  "webhooks.change_title": "Change the signing secret?",
+  "webhooks.change_text":
+    "Requests are signed with the new secret at once, and with the present one for a day. Give the new one to your programs by then.",
+  "webhooks.keep": "Keep it",
+  "webhooks.changed": "Since {date}. The secret before signs as well until {until}.",
+  "webhooks.since": "Since {date}.",
 
   "time.seconds": "{seconds} s",
   "time.minutes": "{minutes} min",
