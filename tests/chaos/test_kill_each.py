@@ -10,6 +10,7 @@ import pytest
 
 from tests.api import Api, logged_in
 from tests.chaos.kills import answering, killed, through_kills
+from tests.receiver import receiving
 from tests.speech import recording
 from tests.stack_thread import StackThread
 
@@ -19,7 +20,11 @@ VICTIMS = ("transcriber", "endpoint", "chunker", "nats", "gateway", "auth")
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
     """A stack of this module's own, quick to notice a dead uploader."""
-    environ = {"UPLOAD_SILENCE_SECONDS": "12", "TRANSCRIBER_SLOTS": "2"}
+    environ = {
+        "UPLOAD_SILENCE_SECONDS": "12",
+        "TRANSCRIBER_SLOTS": "2",
+        "WEBHOOK_NETWORKS": "127.0.0.1/32",
+    }
     running = StackThread(tmp_path_factory.mktemp("stack"), environ=environ).start()
     yield running
     running.stop()
@@ -34,19 +39,35 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.timeout(400)
 async def test_each_process_killed_once_costs_no_word(stack: StackThread, talk: Path) -> None:
-    async with logged_in(stack.url, stack.username, stack.password) as api:
+    """Nor are those forgotten who wait for a call, and each job counts once in what its user has used."""
+    async with logged_in(stack.url, stack.username, stack.password) as api, receiving() as receiver:
         _, calm = await api.submit(talk, name="calm")
         await api.finished(calm["id"], seconds=120)
-        _, job = await api.submit(talk, name="stormy")
+        _, job = await api.submit(talk, name="stormy", callback_url=receiver.url)
         events = await through_kills(stack, api, job["id"], VICTIMS)
 
         transcripts = [await _transcript(api, name) for name in (calm["id"], job["id"])]
+        told = await receiver.until(1, seconds=60)
+        used = await _used(api, jobs=2)
 
     ids = [event.id for event in events if event.id is not None]
     assert ids == sorted(set(ids))
     chunks = sorted(event.data["chunk"] for event in events if event.name == "text")
     assert chunks == list(range(len(chunks)))
     assert transcripts[0] == transcripts[1]
+    assert {request.event["id"] for request in told} == {f"{job['id']}-0-0"}
+    assert used["audio_seconds"] == pytest.approx(2 * transcripts[0]["duration"], abs=0.1)
+
+
+async def _used(api: Api, *, jobs: int) -> dict[str, Any]:
+    """What the user has used, once it is this many jobs."""
+    async with asyncio.timeout(60):
+        while True:
+            _, body = await api.get("/v1/usage")
+            if body["total"]["jobs"] >= jobs:
+                assert body["total"]["jobs"] == jobs
+                return dict(body["total"])
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.timeout(200)

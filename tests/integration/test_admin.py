@@ -8,6 +8,7 @@ import pytest
 from services.common.bus import Bus
 from services.contracts.identifiers import run_id
 from services.gateway.all_jobs import AllJobs
+from services.gateway.jobs import Jobs
 from tests.gateways import Gateway, cut, publish, text, upload
 
 ADMIN = {"X-Roles": "admin"}
@@ -67,6 +68,15 @@ async def test_a_request_looks_at_so_many_jobs_and_tells_where_to_go_on(
     assert (found, place is not None) == ([], True)
     found, place = await everybody.page(10, place, state=None, user="ann")
     assert ([one.user for one in found], place) == (["ann"], None)
+
+
+async def test_the_newest_jobs_are_kept_in_mind(jobs: dict[str, str], bus: Bus) -> None:
+    everybody = AllJobs(bus, keep=2)
+    found, place = await everybody.page(10, None, state=None, user=None)
+    assert ([one.user for one in found], place) == (["eve", "bob"], None)
+    for gone in ("ann", "eve"):
+        await Jobs(bus).delete(await everybody.find(jobs[gone]))
+    assert [one.user for one in (await everybody.page(10, None, state=None, user=None))[0]] == ["bob"]
 
 
 async def test_an_administrator_cancels_anybodys_job_and_its_owner_reads_why(
