@@ -8,6 +8,26 @@ export const me = () => read("/v1/me");
 export const job = (id) => read(jobUrl(id));
 export const hotwords = () => read("/api/hotwords");
 
+/** The list that goes with uploads that name none. */
+export const DEFAULT_LIST = "default";
+
+/** What lists the user can name, without their words: one's own, then the shared ones. */
+export const hotwordLists = async () => (await read("/v1/hotwords")).lists;
+
+/** A list in full; `as` is `{version}`, or `{format, download}`. */
+export const hotwordList = (list, as = {}) => read(listUrl(list, as));
+
+/** Where a list is had as a file, `csv` or `txt`. */
+export const exportUrl = (list, format) => listUrl(list, { format });
+
+/** Write a list's next version, if it still is at `list.version`; 0 stands for a list that is not there. */
+export async function putHotwordList(list, body, type) {
+  const headers = { "Content-Type": type, ...(list.version ? { "If-Match": `"${list.version}"` } : { "If-None-Match": "*" }) };
+  return (await send(listUrl(list), { method: "PUT", headers, body })).json();
+}
+
+export const eraseHotwordList = (list) => send(listUrl(list), { method: "DELETE" });
+
 /** One page of jobs, newest first: `{jobs, next}`. */
 export function jobs(after = null) {
   const cursor = after ? `&after=${encodeURIComponent(after)}` : "";
@@ -57,6 +77,11 @@ export const downloadUrl = (id, format) => `${jobUrl(id)}/transcript?format=${fo
 /** Leave for the log-in form; nothing on this page works without it. */
 export function goToLogin() {
   location.assign("/login");
+}
+
+function listUrl({ name, shared }, query = {}) {
+  const asked = new URLSearchParams(shared ? { ...query, shared: true } : query).toString();
+  return `/v1/hotwords/${encodeURIComponent(name)}${asked ? `?${asked}` : ""}`;
 }
 
 const jobUrl = (id) => `/v1/jobs/${encodeURIComponent(id)}`;

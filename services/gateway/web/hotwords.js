@@ -1,10 +1,11 @@
-// The user's hotwords: the words, how they are applied, and their copy in the gateway.
+// The hotwords of the next recordings: the user's own words, with their copy in the gateway, or a named list.
 
 import { hotwords as load, saveHotwords as save } from "./api.js";
-import { Chips } from "./chips.js";
 import { part } from "./element.js";
 import { say } from "./i18n.js";
+import { ListPicker } from "./list-picker.js";
 import { explain } from "./problem.js";
+import { Wording } from "./wording.js";
 
 const SAVE_AFTER_MS = 600;
 
@@ -16,36 +17,25 @@ export class Hotwords {
   #saving = Promise.resolve();
 
   constructor(root) {
-    this.boost = part(root, "[name=boost]");
-    this.boostValue = part(root, ".boost-value");
-    this.boostRow = part(root, ".boost");
-    this.methods = [...root.querySelectorAll("[name=hotword_method]")];
     this.note = part(root, ".hotwords-note");
-    const input = part(root, ".chips-input");
-    const message = part(root, ".chips-message");
-    const list = part(root, ".chips-list");
-    this.chips = new Chips({ box: part(root, ".chips"), list, input, message }, () => this.#changed());
-    for (const field of [this.boost, ...this.methods]) {
-      field.addEventListener("input", () => this.#changed());
-    }
+    const own = part(root, ".hotwords-own");
+    this.wording = new Wording(own, () => this.#changed());
+    this.picker = new ListPicker(root, (chosen) => (own.hidden = chosen !== null));
   }
 
-  /** Show the stored list; without it the section still works. */
+  /** Show the stored list and what others there are; without them the section still works. */
   start() {
+    this.picker.start();
     this.#saving = this.#load().catch((problem) => this.#tell("hotwords.not_loaded", problem));
     return this.#saving;
   }
 
-  get config() {
-    const method = this.methods.find((field) => field.checked).value;
-    return { method, words: this.chips.words, boost_factor: Number(this.boost.value) };
-  }
-
   /** The form fields that an upload takes along; without them the gateway takes the stored list. */
   fields() {
-    this.chips.commit();
+    if (this.picker.chosen) return [["hotword_list", this.picker.chosen]];
+    this.wording.commit();
     if (!this.#loaded && !this.#touched) return [];
-    const { method, words, boost_factor } = this.config;
+    const { method, words, boost_factor } = this.wording.config;
     return [
       ["hotwords", JSON.stringify(words)],
       ["hotword_method", method],
@@ -60,22 +50,13 @@ export class Hotwords {
   }
 
   /** The stored list; what the user has set by now counts more. */
-  #show({ method, words, boost_factor }) {
-    this.chips.words = [...words, ...this.chips.words];
-    if (this.#touched) return;
-    for (const field of this.methods) field.checked = field.value === method;
-    this.boost.value = String(boost_factor);
-    this.#showBoost();
-  }
-
-  #showBoost() {
-    this.boostRow.hidden = this.config.method !== "logit_bias";
-    this.boostValue.textContent = Number(this.boost.value).toFixed(1);
+  #show(stored) {
+    this.wording.words = [...stored.words, ...this.wording.words];
+    if (!this.#touched) this.wording.steer(stored);
   }
 
   #changed() {
     this.#touched = true;
-    this.#showBoost();
     this.note.hidden = true;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#save(), SAVE_AFTER_MS);
@@ -86,7 +67,7 @@ export class Hotwords {
     this.#saving = this.#saving.then(async () => {
       try {
         if (!this.#loaded) await this.#load();
-        await save(this.config);
+        await save(this.wording.config);
         this.#tell("hotwords.saved");
       } catch (problem) {
         this.#tell("hotwords.not_saved", problem);

@@ -2,11 +2,15 @@
 
 import { part } from "./element.js";
 import { Frame } from "./frame.js";
+import { HotwordLists } from "./hotword-lists.js";
 import { startLanguage } from "./i18n.js";
 import { Webhooks } from "./webhooks.js";
 
-/** Makes each section from the page's parts; a section has `start()` and asks `frame.guard` to try things. */
-const sectionsOf = (root, dialog, frame) => [new Webhooks(part(root, "#webhooks"), dialog, frame)];
+/** Each section of the page; it has `start()`, and lets `frame.guard` try what may fail. */
+const sectionsOf = (root, dialog, frame) => [
+  new HotwordLists(part(root, "#hotword-lists"), dialog, frame),
+  new Webhooks(part(root, "#webhooks"), dialog, frame),
+];
 
 startLanguage();
 const root = document.body;
