@@ -45,7 +45,9 @@ class Cancellations:
     async def cancel(self, record: JobRecord, by: By) -> JobRecord:
         """The cancelled job; once more changes nothing. Raises `JobOver`, or `NotFound` for a deleted job."""
         progress = await self._results.progress(record)
-        if (end := progress.end_of(record.attempt)) is not None and end.state is not JobState.CANCELLED:
+        if (end := progress.end_of(record.attempt)) is not None:
+            if end.state is JobState.CANCELLED:
+                return record
             raise _over(end.state)
         now = await self._bus.now(Stream.JOB)
         problem = Problem(
@@ -63,7 +65,7 @@ class Cancellations:
             raise NotFound("there is no such job")
         if changed.state is not JobState.CANCELLED:
             raise _over(changed.state)
-        await self._end_waiting(changed, progress.end_of(record.attempt - 1))
+        await self._end_waiting(changed, progress.end_of(changed.attempt - 1))
         run = run_id(record.id, changed.run)
         await self._bus.purge(Stream.CHUNK, topology.chunk("*", record.owner, run))
         CANCELLED.labels(by).inc()

@@ -38,7 +38,7 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     webhook_networks: str = ""
     """Networks that webhooks may go to besides the public internet, such as 10.1.0.0/16, 10.2.0.7/32."""
     webhook_slots: int = 16
-    """Webhooks under way at once in one process; of one host at most 4, of one user 8."""
+    """Webhooks under way at once in one process; at most a quarter of them to one host, half of one user."""
     audio_retention_seconds: float = 7 * DAY_SECONDS
     """Audio is erased this long after its job ended; 0 erases it at once."""
     text_retention_seconds: float = 7 * DAY_SECONDS

@@ -31,9 +31,10 @@ log = structlog.get_logger()
 PAUSES = (10.0, 60.0, 300.0, 900.0, 3600.0, 7200.0, 14_400.0)
 """Between two tries, seconds; the last one again and again."""
 PATIENCE_SECONDS = DAY_SECONDS
-MOST_OF_A_HOST = 4
-MOST_OF_A_USER = 8
-"""Requests under way at once in one process, so that a receiver which hangs takes only some of its places."""
+SHARE_OF_A_HOST = 4
+SHARE_OF_A_USER = 2
+"""One host has a quarter of a process's places at the most, one user half: when a receiver hangs, the rest stay
+free."""
 CROWDED_SECONDS = 10.0
 
 TRIES = Counter("whisper_webhook_tries_total", "Requests to receivers", ["outcome"])
@@ -112,7 +113,10 @@ class Webhooks:
             answer = Answer(seconds=0.0, error=error)
             await self._store(delivery, message, answer, now, last=True)
             return
-        places = {URL(delivery.url).raw_host or "": MOST_OF_A_HOST, delivery.owner: MOST_OF_A_USER}
+        places = {
+            URL(delivery.url).raw_host or "": max(1, self._slots // SHARE_OF_A_HOST),
+            delivery.owner: max(1, self._slots // SHARE_OF_A_USER),
+        }
         pause = CROWDED_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # spreads what waits
         with self._crowd.place(places, retry_after=pause):
             answer = await self._told(delivery, record, now)

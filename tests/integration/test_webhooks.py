@@ -182,11 +182,11 @@ async def test_a_receiver_that_hangs_holds_up_nobody(gateway: Gateway, bus: Bus)
         for number in range(12):
             await ended_job(gateway, bus, stuck.url, user=f"user{number % 4}")
         async with delivering(bus):
-            await stuck.until(4)
+            await stuck.until(2)
             job = await ended_job(gateway, bus, receiver.url)
             await receiver.until(1, seconds=5.0)
             assert (await settled(gateway, job))["state"] == "delivered"
-            assert len(stuck.received) == 4, "no more than four at once"
+            assert len(stuck.received) == 2, "a quarter of the places"
 
 
 async def test_a_receiver_that_does_not_answer_in_time_has_failed(gateway: Gateway, bus: Bus) -> None:
