@@ -33,8 +33,8 @@ PAUSES = (10.0, 60.0, 300.0, 900.0, 3600.0, 7200.0, 14_400.0)
 PATIENCE_SECONDS = DAY_SECONDS
 SHARE_OF_A_HOST = 4
 SHARE_OF_A_USER = 2
-"""One host has a quarter of a process's places at the most, one user half: when a receiver hangs, the rest stay
-free."""
+"""One host has a quarter of a process's places at the most, one user half: when a receiver hangs, the rest
+stay free."""
 CROWDED_SECONDS = 10.0
 
 TRIES = Counter("whisper_webhook_tries_total", "Requests to receivers", ["outcome"])
