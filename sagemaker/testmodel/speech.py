@@ -107,7 +107,7 @@ class Espeak:
     def _heard(
         self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]"
     ) -> int:
-        if samples and count > 0:
+        if samples and count > 0:  # type: ignore[truthy-bool]  # a null pointer is false
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         number = 0
         while events[number].type:

@@ -1,6 +1,7 @@
 // What one can do with an open recording: copy, download, try again, cancel, delete.
 
 import { downloadUrl } from "./api.js";
+import { toClipboard } from "./clipboard.js";
 import { part } from "./element.js";
 import { say } from "./i18n.js";
 
@@ -36,26 +37,4 @@ export class Actions {
     say(this.copy, copied ? "action.copied" : "action.not_copied");
     setTimeout(() => say(this.copy, "action.copy"), COPIED_MS);
   }
-}
-
-async function toClipboard(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    return copySelected(text); // the clipboard API is missing on plain HTTP, or was not allowed
-  }
-}
-
-function copySelected(text) {
-  const focused = document.activeElement;
-  const area = document.createElement("textarea");
-  area.value = text;
-  area.className = "visually-hidden";
-  document.body.append(area);
-  area.select();
-  const copied = document.execCommand("copy");
-  area.remove();
-  focused?.focus();
-  return copied;
 }

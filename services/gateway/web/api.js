@@ -66,6 +66,18 @@ export async function saveHotwords(config) {
   return (await answer.json()).config;
 }
 
+/** The user's personal access tokens, the newest first, and what is possible: `{tokens, limits}`. */
+export const tokens = () => read("/v1/tokens");
+
+/** A new token, with its text, which nobody can get again. */
+export async function makeToken(wanted) {
+  const headers = { "Content-Type": "application/json" };
+  return (await send("/v1/tokens", { method: "POST", headers, body: JSON.stringify(wanted) })).json();
+}
+
+export const revokeToken = (id) => send(`/v1/tokens/${encodeURIComponent(id)}`, { method: "DELETE" });
+export const revokeTokens = () => send("/v1/tokens", { method: "DELETE" });
+
 /** Where a job's events come from, continued after the event `after`. */
 export function eventsUrl(id, after = null) {
   return `${jobUrl(id)}/events${after ? `?after=${encodeURIComponent(after)}` : ""}`;
