@@ -136,7 +136,7 @@ class HotwordLists:
         for of, shared in ((owner, False), (SHARED, True)):
             if is_list_name(name) and (kept := await self.get(of, name)) is not None:
                 return kept, shared
-        return (NEW, False) if name == DEFAULT_LIST else None
+        return (NEW, False) if name == DEFAULT_LIST and owner != SHARED else None
 
     async def used(
         self, owner: str, name: str | None, *, field: str = "hotword_list"

@@ -72,6 +72,24 @@ async def test_a_message_may_be_removed_by_many_at_once(bus: Bus) -> None:
     assert await bus.subjects(Stream.RES, ">") == {}
 
 
+async def test_a_purge_may_stop_at_a_message(bus: Bus) -> None:
+    """What was stored after somebody looked is not theirs to erase."""
+    subjects = [topology.hotword_list("owner", name) for name in ("one", "other")]
+    for number in range(3):
+        for subject in subjects:
+            await bus.replace(
+                subject, b"%d" % number, expected=max(0, 2 * number - 1 + subjects.index(subject))
+            )
+    seen = await bus.last(Stream.HOTWORDS, subjects[0])
+    assert seen is not None
+    newer = await bus.replace(subjects[0], b"newer", expected=seen.sequence)
+    await bus.purge(Stream.HOTWORDS, subjects[0], through=seen.sequence)
+    left = await bus.last(Stream.HOTWORDS, subjects[0])
+    assert left is not None
+    assert (left.data, left.sequence) == (b"newer", newer)
+    assert await bus.subjects(Stream.HOTWORDS, ">") == {subjects[0]: 1, subjects[1]: 3}
+
+
 async def test_documents_change_survives_racing_writers(bus: Bus) -> None:
     documents = Documents(bus, Stream.JOB, Count)
     subject = topology.job_record("owner", "job")

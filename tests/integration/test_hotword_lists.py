@@ -206,6 +206,7 @@ async def test_shared_lists_are_everybodys_to_use_and_an_administrators_to_chang
     assert (await refused(gateway, "PUT", "/v1/hotwords/default?shared=true", 400, **default))[0] == (
         "invalid_request"
     )
+    assert (await refused(gateway, "GET", "/v1/hotwords/default?shared=true", 404))[0] == "not_found"
     token = {"json": {"words": []}, "headers": {**ADMIN, "X-Scopes": "transcribe"}}
     assert (await refused(gateway, "PUT", shared, 403, **token))[0] == "forbidden"
 

@@ -121,6 +121,7 @@ def test_words_that_cannot_be_carried_are_all_dropped(contract: Contract, method
     steered = steering(many, contract, ADAPTERS[contract].carries)
     told = report(many, steered, [Segment(start=1.0, end=2.0, text="hello name7")])
     assert (told.method, told.given, told.applied, len(told.dropped)) == (method, 50, 0, REPORTED)
+    assert told.dropped_at == ((0, 50),)
     assert {word.reason for word in told.dropped} == {
         f"the endpoint's contract {contract} cannot carry hotwords"
     }
@@ -141,6 +142,7 @@ def test_a_prompt_takes_whole_words_as_far_as_they_fit() -> None:
     assert len(steered.prompt.encode()) <= PROMPT_BYTES
     assert steered.prompt.endswith(f"name{steered.applied - 1:03}.")
     assert steered.dropped[0].word == f"name{steered.applied:03}"
+    assert [place for place, _ in steered.dropped_at] == [steered.applied]
     assert steered.dropped[0].reason == "no room in the prompt"
 
 

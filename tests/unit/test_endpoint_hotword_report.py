@@ -87,9 +87,10 @@ def test_words_of_a_prompt_are_not_suspected() -> None:
 
 
 def test_the_report_counts() -> None:
-    dropped = Steering(prompt=(1, 2, 3), applied=1, dropped=named(["Kris"], "no room"))
+    dropped = Steering(prompt=(1, 2, 3), applied=1, dropped=named(["Kris"], "no room"), dropped_at=((1, 2),))
     found = told(["Jon", "Kris"], said("Thank you Kris."), steered=dropped)
     assert (found.given, found.applied, found.dropped) == (2, 1, dropped.dropped)
+    assert found.dropped_at == ((1, 2),)
     assert (found.prompt_tokens, found.min_beams) == (3, 1)
     assert (told(["Jon"]).prompt_tokens, told(["Jon"]).min_beams) == (0, 3)
 

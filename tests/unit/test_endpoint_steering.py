@@ -70,6 +70,7 @@ def test_a_prompt_keeps_whole_words_only() -> None:
     assert len(steered.prompt) <= ROOM
     assert prompt_text(steered).endswith(f" {words[steered.applied - 1]}.")
     assert [word.word for word in steered.dropped] == words[steered.applied :][:REPORTED]
+    assert steered.dropped_at == ((steered.applied, len(words)),)
 
 
 def test_a_prompt_uses_its_room_to_the_last_token() -> None:
@@ -94,6 +95,7 @@ def test_a_boost_of_zero_is_no_bias_and_says_so() -> None:
     steered = steering(biased("Jon", boost=0))
     assert (steered.automaton, steered.applied) == (None, 0)
     assert [word.word for word in steered.dropped] == ["Jon"]
+    assert steered.dropped_at == ((0, 1),)
 
 
 def test_a_bias_rewards_a_word_after_a_space_fully_and_a_bare_one_by_half() -> None:
@@ -118,6 +120,7 @@ def test_words_of_too_many_tokens_are_reported_and_get_no_bonus_at_all() -> None
     steered = steering(biased("Jon", long))
     assert steered.applied == 1
     assert [(word.word, word.reason) for word in steered.dropped] == [(long, "longer than 32 tokens")]
+    assert steered.dropped_at == ((1, 2),)
     assert "x" not in begins(steered.automaton)
 
 
