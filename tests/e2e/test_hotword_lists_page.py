@@ -104,7 +104,7 @@ async def test_a_file_that_is_not_utf8_is_asked_about_and_imported(
     for choice, then in (("Leave it", (3, ["Zoe"])), ("Overwrite it", (4, ["章伟", "=1+1", "Lynx"]))):
         await page.get_by_role("button", name="Save", exact=True).click()
         await page.get_by_role("button", name=choice).click()
-        alert = page.locator(".form-refusal")
+        alert = page.locator("#hotword-lists .form-refusal")
         await (expect(alert).to_be_visible() if then[0] == 3 else expect(alert).to_be_hidden())
         await expect(page.get_by_text("Saved as version 4.")).to_be_visible(visible=then[0] == 4)
         assert await words_of(api, "imported") == then
