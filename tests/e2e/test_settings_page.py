@@ -95,7 +95,9 @@ async def test_a_refusal_stands_at_the_form_in_the_pages_language(page: Page) ->
         await scope.uncheck()
     await page.get_by_label("Name", exact=True).fill("of no use")
     await page.get_by_role("button", name="Make a token").click()
-    await expect(page.locator(".token-form .form-refusal")).to_have_text("Choose what the token may be used to do.")
+    await expect(page.locator(".token-form .form-refusal")).to_have_text(
+        "Choose what the token may be used to do."
+    )
     await page.get_by_label("Language of this page").select_option("zh")
     await expect(page.locator(".token-form .form-refusal")).to_have_text("请选择令牌允许的操作。")
     await expect(page.get_by_role("heading", name="访问令牌")).to_be_visible()

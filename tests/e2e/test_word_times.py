@@ -5,18 +5,20 @@ import itertools
 import random
 import re
 import statistics
-import wave
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+import soundfile
 
+from testmodel.speech import ESPEAK_RATE, Samples, espeak
 from tests.api import Api
-from tests.speech import ESPEAK_RATE, sentences
-from tests.word_positions import speak
+from tests.speech import sentences
 
+VOICE = "en-us"
 SENTENCES = 16
 PAUSES = (0.6, 4.0)
 """Seconds; the longer ones are left out as silence."""
@@ -35,20 +37,16 @@ class Known(msgspec.Struct, frozen=True):
 @pytest.fixture(scope="module")
 def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     path, chance = tmp_path_factory.mktemp("words") / "words.wav", random.Random(7)
-    words, starts, length = list[str](), list[float](), 0.0
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(ESPEAK_RATE)
-        for sentence in sentences(11, SENTENCES):
-            spoken = speak(sentence)
-            if len(spoken.starts) != len(sentence.split()):
-                continue  # it counts a word twice now and then
-            words += sentence.split()
-            starts += [length + start for start in spoken.starts]
-            pause = bytes(2 * int(chance.uniform(*PAUSES) * ESPEAK_RATE))
-            file.writeframes(spoken.samples + pause)
-            length += (len(spoken.samples) + len(pause)) / 2 / ESPEAK_RATE
+    words, starts, sound = list[str](), list[float](), list[Samples]()
+    for sentence in sentences(11, SENTENCES):
+        said = espeak().say_unresampled(sentence, VOICE)
+        if len(said.words) != len(sentence.split()):
+            continue  # it counts a word twice now and then
+        length = sum(map(len, sound)) / ESPEAK_RATE
+        words += sentence.split()
+        starts += [length + start for _, start in said.words]
+        sound += [said.samples, np.zeros(int(chance.uniform(*PAUSES) * ESPEAK_RATE), np.float32)]
+    soundfile.write(path, np.concatenate(sound), ESPEAK_RATE)
     return Known(path, tuple(words), tuple(starts))
 
 
