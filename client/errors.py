@@ -1,8 +1,9 @@
-"""What can go wrong for the command.
+"""What can go wrong for a client.
 
 * ClientError        the message is a sentence for the person at the keyboard
   + Refused          the server said no, and would say so again
   + Unavailable      no answer, or "later": worth another try after `retry_after` seconds
+  + JobEnded         the job ended without being completed
 """
 
 
@@ -11,12 +12,13 @@ class ClientError(Exception):
 
 
 class Refused(ClientError):
-    """The server understood the request and denied it."""
+    """The server understood the request and denied it; `field` names the option at fault."""
 
-    def __init__(self, message: str, *, status: int, code: str) -> None:
+    def __init__(self, message: str, *, status: int, code: str, field: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.field = field
 
 
 class Unavailable(ClientError):
@@ -25,3 +27,12 @@ class Unavailable(ClientError):
     def __init__(self, message: str, *, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class JobEnded(ClientError):
+    """The job is over and not completed: it failed, was interrupted, or cancelled."""
+
+    def __init__(self, message: str, *, job: str, status: str) -> None:
+        super().__init__(message)
+        self.job = job
+        self.status = status

@@ -2,11 +2,15 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from client.errors import Unavailable
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 15.0
+
+T = TypeVar("T")
 
 
 class Backoff:
@@ -29,3 +33,13 @@ class Backoff:
         self._waited += seconds
         self._delay = min(self._delay * 2, LONGEST_DELAY_SECONDS)
         await asyncio.sleep(seconds)
+
+
+async def patiently(work: Callable[[], Awaitable[T]], patience_seconds: float) -> T:
+    """Do what may safely be done twice until the server can be reached, or patience ends."""
+    retry = Backoff(patience_seconds)
+    while True:
+        try:
+            return await work()
+        except Unavailable as error:
+            await retry.wait(error)

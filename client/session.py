@@ -10,7 +10,8 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from client.answers import Problem, Refusal, Tokens
+from client.answers import Job, Jobs, Problem, Refusal, Tokens
+from client.credentials import AccessToken, Credentials
 from client.errors import Refused, Unavailable
 
 LATER = frozenset({408, 429, 502, 503, 504})
@@ -23,30 +24,71 @@ Body = Callable[[], aiohttp.FormData]
 """Makes the body anew for every try."""
 
 
-class Session:
-    """One user's access to one server."""
+class Content(msgspec.Struct, frozen=True):
+    """A body that stands in memory."""
 
-    def __init__(self, http: aiohttp.ClientSession, url: str, username: str, password: str) -> None:
+    data: bytes
+    type: str = "application/json"
+
+
+def json(value: object) -> Content:
+    """A value as a body."""
+    return Content(msgspec.json.encode(value))
+
+
+class Session:
+    """One user's access to one server; `credentials` open it."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str, credentials: Credentials) -> None:
         self._http = http
         self._url = url
-        self._credentials = {"username": username, "password": password}
+        self._credentials = credentials
         self._tokens: Tokens | None = None
         self._expires_at = 0.0
         self._renewing = asyncio.Lock()
 
+    @property
+    def url(self) -> str:
+        """The server's address."""
+        return self._url
+
     async def login(self) -> None:
-        """Exchange the password for tokens; raises `Refused` with the server's sentence."""
-        await self._take(await self._post("/login", self._credentials))
+        """See whether the server lets us in; raises `Refused` with its sentence."""
+        if isinstance(self._credentials, AccessToken):
+            await self.get("/v1/jobs", Jobs, limit="1")
+        else:
+            await self._take(await self._post("/login", self._credentials))
 
     async def get(self, path: str, shape: type[T], **query: str) -> T:
         """The answer to a GET, decoded."""
-        async with self.request("GET", path, query=query) as answer:
-            return msgspec.json.decode(await answer.read(), type=shape)
+        return _decoded(await self.get_bytes(path, **query), shape, self._url)
 
     async def get_bytes(self, path: str, **query: str) -> bytes:
         """The answer to a GET as it came."""
-        async with self.request("GET", path, query=query) as answer:
+        return await self.send("GET", path, query=query)
+
+    async def post(self, path: str, shape: type[T], content: Content | None = None) -> T:
+        """The answer to a POST, decoded."""
+        return _decoded(await self.send("POST", path, content=content), shape, self._url)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        content: Content | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+    ) -> bytes:
+        """The answer to a request whose body stands in memory, as it came."""
+        async with self.request(method, path, query=query, headers=headers, content=content) as answer:
             return await answer.read()
+
+    async def upload(self, path: str, *, key: str, body: Body, timeout: aiohttp.ClientTimeout) -> Job:
+        """Send a form as the one job that is named by its idempotency key."""
+        headers = {"Idempotency-Key": key}
+        async with self.request("POST", path, headers=headers, body=body, timeout=timeout) as answer:
+            return _decoded(await answer.read(), Job, self._url)
 
     @contextlib.asynccontextmanager
     async def request(
@@ -57,26 +99,30 @@ class Session:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
+        content: Content | None = None,
         timeout: aiohttp.ClientTimeout = ORDINARY,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Send a request with the access token; a token that was refused is renewed once."""
+        """Send a request with the access token; one that a login gave is renewed once where it is refused."""
+        kind = {"Content-Type": content.type} if content else {}
         token = await self._token()
         for last_try in (False, True):
             async with self._sent(
                 method,
                 self._url + path,
                 params=query,
-                headers={**(headers or {}), "Authorization": f"Bearer {token}"},
-                data=body() if body else None,
+                headers={**(headers or {}), **kind, "Authorization": f"Bearer {token}"},
+                data=body() if body else content and content.data,
                 timeout=timeout,
             ) as answer:
-                if answer.status != 401 or last_try:
+                if answer.status != 401 or last_try or isinstance(self._credentials, AccessToken):
                     await _raise_for_error(answer)
                     yield answer
                     return
             token = await self._token(refused=token)
 
     async def _token(self, *, refused: str | None = None) -> str:
+        if isinstance(self._credentials, AccessToken):
+            return self._credentials.token
         async with self._renewing:
             tokens = self._tokens
             if tokens and tokens.access_token != refused and time.monotonic() < self._expires_at:
@@ -90,8 +136,12 @@ class Session:
                 return await self._take(await self._post("/v1/auth/refresh", body))
         return await self._take(await self._post("/login", self._credentials))
 
-    async def _post(self, path: str, body: Mapping[str, str]) -> bytes:
-        async with self._sent("POST", self._url + path, json=body, timeout=ORDINARY) as answer:
+    async def _post(self, path: str, body: object) -> bytes:
+        content = json(body)
+        headers = {"Content-Type": content.type}
+        async with self._sent(
+            "POST", self._url + path, data=content.data, headers=headers, timeout=ORDINARY
+        ) as answer:
             await _raise_for_error(answer)
             return await answer.read()
 
@@ -118,7 +168,7 @@ async def _raise_for_error(answer: aiohttp.ClientResponse) -> None:
     problem = _problem(answer, await answer.read())
     if answer.status in LATER or problem.code == "upload_in_progress":
         raise Unavailable(problem.message, retry_after=_retry_after(answer))
-    raise Refused(problem.message, status=answer.status, code=problem.code)
+    raise Refused(problem.message, status=answer.status, code=problem.code, field=problem.field)
 
 
 def _problem(answer: aiohttp.ClientResponse, body: bytes) -> Problem:

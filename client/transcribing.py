@@ -2,19 +2,17 @@
 
 import asyncio
 import contextlib
-import uuid
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from client.answers import End, Job
-from client.arguments import Arguments
-from client.display import Display
 from client.errors import ClientError, Unavailable
-from client.following import find, follow, look_up, transcript
+from client.following import completed, find, follow, look_up
+from client.observer import Observer
 from client.reading import Reading
 from client.retrying import Backoff
 from client.session import Session
-from client.uploading import upload
+from client.uploading import Recording, upload
 
 PATIENCE_SECONDS = 120.0
 """Time spent waiting between tries of an upload before it is given up."""
@@ -23,34 +21,45 @@ T = TypeVar("T")
 
 
 class Transcribing:
-    """One run of the command; its fields tell how far it came when it is interrupted."""
+    """One recording on its way; its fields tell how far it came when it is interrupted."""
 
-    def __init__(self, session: Session, arguments: Arguments, display: Display) -> None:
+    def __init__(self, session: Session, recording: Recording, observer: Observer) -> None:
         self._session = session
-        self._arguments = arguments
-        self._display = display
-        self._key = str(uuid.uuid4())
-        self._size = arguments.audio.stat().st_size
+        self._recording = recording
+        self._observer = observer
+        self._known = recording.known
         self.job_id: str | None = None
         self.stored = False
         self.reading = Reading()
 
-    async def run(self) -> bytes:
-        """Take the recording to its end and return the transcript in the format asked for."""
-        await self._session.login()
-        end = await self._end()
-        if end.status != "completed":
-            raise ClientError(end.error.message if end.error else f"the job ended as {end.status}")
-        return await transcript(self._session, str(self.job_id), self._arguments.format)
+    async def run(self) -> str:
+        """Take the recording to the end of its job, whose id it returns; raises `JobEnded` without a text."""
+        self._size = self._readable()
+        end = await self._again(self._attempt)
+        completed(str(self.job_id), end)
+        return str(self.job_id)
 
-    async def _end(self) -> End:
-        """Upload and follow until the job is over, sending again what broke off."""
+    async def submit(self) -> Job:
+        """Bring the recording to the server, whole, and leave it there."""
+        self._size = self._readable()
+        return await self._again(self._upload)
+
+    def _readable(self) -> int:
+        """The file's size; raises `ClientError` where it cannot be read."""
+        try:
+            with self._recording.path.open("rb") as file:
+                return file.seek(0, 2)
+        except OSError as error:
+            raise ClientError(f"cannot read {self._recording.path}: {error.strerror}") from error
+
+    async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Attempt it until the upload does not break off, or patience ends."""
         retry = Backoff(PATIENCE_SECONDS)
         while True:
             try:
-                return await self._attempt()
+                return await attempt()
             except _UploadBroke as broke:
-                self._display.warn(f"The upload broke off ({broke}); trying again.")
+                self._observer.broke_off(str(broke))
                 await retry.wait(broke)
 
     async def _attempt(self) -> End:
@@ -62,30 +71,30 @@ class Transcribing:
             end = await following
         return end if end.status != "interrupted" else await self._follow()  # that was an earlier try's end
 
-    async def _upload(self) -> None:
+    async def _upload(self) -> Job:
         try:
-            job = await self._already_stored() or await upload(
-                self._session, self._arguments, self._key, self._show_upload
-            )
+            job = await self._already_stored() or await upload(self._session, self._recording, self._report)
         except Unavailable as error:
+            self._known = True
             raise _UploadBroke(str(error), retry_after=error.retry_after) from error
         self.job_id, self.stored = job.id, True
-        self._show_upload(self._size)
-        self._display.say(f"Uploaded as job {job.id}")
+        self._report(self._size)
+        self._observer.stored(job)
+        return job
 
     async def _already_stored(self) -> Job | None:
         """The job, where the try before stored everything and only its answer was lost."""
-        job = await look_up(self._session, self._key) if self.job_id else None
+        job = await look_up(self._session, self._recording.key) if self._known else None
         return job if job and job.upload.state == "stored" else None
 
     async def _follow(self) -> End:
         self.reading = Reading()
-        job = await find(self._session, self._key)
+        job = await find(self._session, self._recording.key)
         self.job_id = job.id
-        return await follow(self._session, job.id, self.reading, self._display)
+        return await follow(self._session, job.id, self.reading, self._observer)
 
-    def _show_upload(self, sent: int) -> None:
-        self._display.uploaded(sent, self._size)
+    def _report(self, sent: int) -> None:
+        self._observer.uploaded(sent, self._size)
 
 
 class _UploadBroke(Unavailable):

@@ -3,18 +3,29 @@
 import contextlib
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 import msgspec
 
 from client.answers import Job
-from client.arguments import Arguments
+from client.options import Options, fields
 from client.session import Session
 
 UPLOAD = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=120)
 """No limit on the sending; once all is sent the answer takes as long as storing the last part."""
 
 Report = Callable[[int], object]
+
+
+class Recording(msgspec.Struct, frozen=True):
+    """A file to be transcribed; the same `key` (a UUID) makes it the same job on every try."""
+
+    path: Path
+    options: Options
+    key: str
+    known: bool = False
+    """It may have been sent under this key before: then the server is asked first."""
 
 
 class _CountedFile(io.FileIO):
@@ -30,34 +41,16 @@ class _CountedFile(io.FileIO):
         return data or b""
 
 
-def fields(arguments: Arguments) -> dict[str, str]:
-    """The options as form fields; what was not asked for is left to the server's defaults."""
-    wanted = {
-        "language": arguments.language,
-        "task": arguments.task,
-        "hotword_method": arguments.hotword_method,
-        "boost_factor": None if arguments.boost is None else f"{arguments.boost:g}",
-        "skip_silence": None if arguments.skip_silence else "false",
-        "priority": arguments.priority,
-    }
-    if arguments.hotwords is not None:
-        wanted["hotwords"] = msgspec.json.encode(arguments.hotwords).decode()
-    return {name: value for name, value in wanted.items() if value is not None}
-
-
-async def upload(session: Session, arguments: Arguments, key: str, report: Report) -> Job:
-    """One try to send the whole recording; the same `key` on every try makes it one job."""
+async def upload(session: Session, recording: Recording, report: Report) -> Job:
+    """One try to send the whole recording."""
     with contextlib.ExitStack() as opened:
 
         def body() -> aiohttp.FormData:
-            form = aiohttp.FormData(fields(arguments))
-            file = opened.enter_context(_CountedFile(str(arguments.audio), report))
+            form = aiohttp.FormData(fields(recording.options))
+            file = opened.enter_context(_CountedFile(str(recording.path), report))
             form.add_field(
-                "file", file, filename=arguments.audio.name, content_type="application/octet-stream"
+                "file", file, filename=recording.path.name, content_type="application/octet-stream"
             )
             return form
 
-        async with session.request(
-            "POST", "/v1/jobs", headers={"Idempotency-Key": key}, body=body, timeout=UPLOAD
-        ) as answer:
-            return msgspec.json.decode(await answer.read(), type=Job)
+        return await session.upload("/v1/jobs", key=recording.key, body=body, timeout=UPLOAD)

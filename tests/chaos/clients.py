@@ -13,6 +13,7 @@ import aiohttp
 import msgspec
 
 from client.answers import Jobs
+from client.credentials import Password
 from client.errors import Refused, Unavailable
 from client.retrying import Backoff
 from client.session import Body, Session
@@ -35,7 +36,7 @@ class Client:
     def __init__(
         self, http: aiohttp.ClientSession, urls: tuple[str, ...], user: tuple[str, str], chance: random.Random
     ) -> None:
-        self._sessions = [Session(http, url, *user) for url in urls]
+        self._sessions = [Session(http, url, Password(*user)) for url in urls]
         self._turn = chance.randrange(len(urls))
         self.troubles: list[Unavailable] = []
         """What made it try again."""

@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from client.answers import Cut, End, Gap, Job, Problem, Progress, Range, Text, Upload
-from client.display import Display, clock
+from client.command.display import Display
+from client.command.times import clock
 from client.errors import Refused
 from client.events import MAX_EVENT_BYTES, RawEvent, parse
 from client.reading import Reading
@@ -116,19 +117,19 @@ def test_progress_counts_text_and_silence_left_out() -> None:
 
 def test_a_terminal_shows_texts_as_they_are() -> None:
     """Square brackets are rich's markup; in a transcript they are text."""
-    screen = io.StringIO()
+    screen, reading = io.StringIO(), Reading()
     with Display(quiet=False, console=Console(file=screen, force_terminal=True, width=80)) as display:
         display.uploaded(500_000, 1_000_000)
-        display.transcribed(10.0, 20.0, ["[bold]he said[/bold]", "yes"])
+        display.heard(text(0, "x"), reading, ["[bold]he said[/bold]", "yes"])
     assert "[bold]he said[/bold]" in screen.getvalue()
     assert "0.5 of 1.0 MB" in screen.getvalue()
 
 
 def test_a_file_gets_no_bars_and_no_text() -> None:
-    lines = io.StringIO()
+    lines, reading = io.StringIO(), Reading()
     with Display(quiet=False, console=Console(file=lines)) as display:
         display.uploaded(1, 2)
-        display.transcribed(10.0, None, ["words"])
+        display.heard(text(0, "words"), reading, reading.take(text(0, "words")))
         display.say("done")
     assert lines.getvalue() == "done\n"
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from client.verdicts import Heard, HotwordsReport, Verdict, finding, standing
+from client.command.verdicts import Verdict, finding, standing
+from client.transcripts import HotwordsReport, Transcript
 
 APPLIED, NOT_APPLIED = HotwordsReport(given=2, applied=2), HotwordsReport(given=2, applied=0)
 WORDS = ("Sara", "Kris")
@@ -24,7 +25,7 @@ WORDS = ("Sara", "Kris")
 def test_a_method_is_judged_by_what_it_changed(
     without: str, text: str, report: HotwordsReport | None, verdict: Verdict
 ) -> None:
-    assert finding("logit_bias", WORDS, Heard(without), Heard(text, report)).verdict is verdict
+    assert finding("logit_bias", WORDS, Transcript(without), Transcript(text, report)).verdict is verdict
 
 
 def test_words_stand_alone_and_exactly_as_spelled() -> None:

@@ -5,29 +5,31 @@ import sys
 import tempfile
 from pathlib import Path
 
-from client.arguments import STDOUT
+from client.command.parsers import STDOUT
 from client.errors import ClientError
 
 
-def write(text: bytes, output: Path) -> None:
+def write(text: str, output: Path) -> None:
     """Replace the file in one step, so that no half transcript ever stands under its name."""
     if output == STDOUT:
-        sys.stdout.buffer.write(text)
+        sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
         return
     try:
-        _replace(output, text)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        replaced(output, text.encode(), mode=_ordinary_mode())
     except OSError as error:
         raise ClientError(f"cannot write {output}: {error.strerror}") from error
 
 
-def _replace(output: Path, text: bytes) -> None:
-    handle, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+def replaced(path: Path, data: bytes, *, mode: int) -> None:
+    """Put `data` under that name in one step; until then nobody but its owner can read it."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(text)
-        Path(name).chmod(_ordinary_mode())
-        Path(name).replace(output)
+            file.write(data)
+        Path(name).chmod(mode)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

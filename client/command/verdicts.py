@@ -6,30 +6,10 @@ from enum import StrEnum
 
 import msgspec
 
+from client.transcripts import HotwordsReport, Transcript
+
 FIRST_CJK = 0x2E80
 """Scripts from here on put no spaces between words."""
-
-
-class Dropped(msgspec.Struct, frozen=True):
-    """A word that was not applied, and why."""
-
-    word: str
-    reason: str
-
-
-class HotwordsReport(msgspec.Struct, frozen=True):
-    """What the server says became of the words."""
-
-    given: int
-    applied: int
-    dropped: tuple[Dropped, ...] = ()
-
-
-class Heard(msgspec.Struct, frozen=True):
-    """One transcript, as far as it matters here."""
-
-    text: str
-    hotwords: HotwordsReport | None = None
 
 
 class Verdict(StrEnum):
@@ -65,13 +45,13 @@ class Outcome(msgspec.Struct, frozen=True):
     honoured: bool
 
 
-def finding(method: str, words: Sequence[str], without: Heard, heard: Heard) -> Finding:
+def finding(method: str, words: Sequence[str], without: Transcript, heard: Transcript) -> Finding:
     """Judge one method by its transcript and the one made without hotwords."""
     found = standing(words, heard.text)
     return Finding(method, heard.text, found, heard.hotwords, _verdict(words, without, heard))
 
 
-def _verdict(words: Sequence[str], without: Heard, heard: Heard) -> Verdict:
+def _verdict(words: Sequence[str], without: Transcript, heard: Transcript) -> Verdict:
     before = set(standing(words, without.text))
     if set(standing(words, heard.text)) - before:
         return Verdict.HONOURED

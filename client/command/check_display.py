@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from client.verdicts import Finding, Outcome, Verdict, standing
+from client.command.verdicts import Finding, Outcome, Verdict, standing
 
 
 def show(outcome: Outcome, *, as_json: bool) -> None:

@@ -1,0 +1,1 @@
+"""The command: `whisper-webui`, or `python -m client`. It uses the library as any other program would."""

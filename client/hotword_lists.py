@@ -1,0 +1,108 @@
+"""A user's stored hotword lists, and those that all users share."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Literal, TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from client.retrying import patiently
+from client.session import Content, Session, json
+
+T = TypeVar("T")
+Method = Literal["prompt_injection", "logit_bias"]
+
+
+class ListHead(msgspec.Struct, frozen=True):
+    """A list without its words; `words` is how many it has."""
+
+    name: str
+    shared: bool
+    version: int
+    words: int
+    method: str
+    boost_factor: float
+    updated_at: datetime | None = None
+
+
+class HotwordList(msgspec.Struct, frozen=True):
+    """A list with its words."""
+
+    name: str
+    shared: bool
+    version: int
+    method: str
+    boost_factor: float
+    words: tuple[str, ...]
+    updated_at: datetime | None = None
+
+
+class _Lists(msgspec.Struct, frozen=True):
+    lists: tuple[ListHead, ...]
+
+
+class HotwordLists:
+    """Reads and changes lists; `default` is the one that uploads use which name no other."""
+
+    def __init__(self, connected: Callable[[], Session], patience_seconds: float) -> None:
+        self._connected = connected
+        self._patience_seconds = patience_seconds
+
+    async def list(self) -> tuple[ListHead, ...]:
+        """Every list that may be used, own and shared."""
+        return (await self._again(lambda: self._connected().get("/v1/hotwords", _Lists))).lists
+
+    async def get(self, name: str, *, version: int | None = None) -> HotwordList:
+        """A list, or an older version of it where the server still has that."""
+        query = {} if version is None else {"version": str(version)}
+        return await self._again(lambda: self._connected().get(_path(name), HotwordList, **query))
+
+    async def export(self, name: str, kind: Literal["txt", "csv"] = "txt") -> bytes:
+        """A list as a file."""
+        return await self._again(lambda: self._connected().get_bytes(_path(name), format=kind))
+
+    async def set(
+        self,
+        name: str,
+        words: Sequence[str],
+        *,
+        method: Method | None = None,
+        boost_factor: float | None = None,
+        shared: bool = False,
+        version: int | None = None,
+    ) -> None:
+        """Store a list; with `version`, only if that is the stored one still (else `Refused`, 412)."""
+        settings = {"method": method, "boost_factor": boost_factor}
+        body = {"words": list(words)} | {key: value for key, value in settings.items() if value is not None}
+        await self._put(name, json(body), shared, version)
+
+    async def load(
+        self, name: str, data: bytes, kind: Literal["txt", "csv"] = "txt", *, shared: bool = False
+    ) -> None:
+        """Store the words of a file: a word a line, or the first column of a CSV."""
+        content = Content(data, "text/csv" if kind == "csv" else "text/plain; charset=utf-8")
+        await self._put(name, content, shared, None)
+
+    async def delete(self, name: str, *, shared: bool = False) -> None:
+        """Forget a list."""
+        query = {"shared": "true"} if shared else {}
+        await self._again(lambda: self._connected().send("DELETE", _path(name), query=query))
+
+    async def _put(self, name: str, content: Content, shared: bool, version: int | None) -> None:
+        """Twice has the same effect as once, but a version is taken once only."""
+        query = {"shared": "true"} if shared else {}
+        headers = {} if version is None else {"If-Match": f'"{version}"'}
+        send = self._connected().send
+
+        async def put() -> bytes:
+            return await send("PUT", _path(name), content=content, headers=headers, query=query)
+
+        await (self._again(put) if version is None else put())
+
+    async def _again(self, work: Callable[[], Awaitable[T]]) -> T:
+        return await patiently(work, self._patience_seconds)
+
+
+def _path(name: str) -> str:
+    return f"/v1/hotwords/{quote(name, safe='')}"
