@@ -28,6 +28,16 @@ class Tokens(msgspec.Struct, frozen=True):
     refresh_token: str = ""
 
 
+class Me(msgspec.Struct, frozen=True):
+    """Who the server says one is."""
+
+    username: str
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
+    """Of a personal access token; None for a login."""
+    notice: str | None = None
+
+
 class Upload(msgspec.Struct, frozen=True):
     """How far the recording has come: `receiving`, `stored` or `interrupted`."""
 
@@ -60,12 +70,15 @@ class ListUsed(msgspec.Struct, frozen=True):
 
     name: str
     version: int
+    shared: bool = False
 
 
 class OptionsUsed(msgspec.Struct, frozen=True):
     """What a job was asked for."""
 
     language: str | None = None
+    languages: tuple[str, ...] = ()
+    prompt: str = ""
     task: str = "transcribe"
     timestamps: str = "segment"
     temperature: float = 0.0
@@ -97,6 +110,8 @@ class Job(msgspec.Struct, frozen=True):
     ended_at: datetime | None = None
     options: OptionsUsed | None = None
     hotword_list: ListUsed | None = None
+    hotwords_revision: int = 0
+    """How often its hotwords were changed since it was sent."""
     error: Problem | None = None
     notice: Problem | None = None
 

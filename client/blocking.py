@@ -67,6 +67,7 @@ class BlockingHotwordLists(Blocking[HotwordLists]):
     set = waited(HotwordLists.set)
     load = waited(HotwordLists.load)
     delete = waited(HotwordLists.delete)
+    apply = waited(HotwordLists.apply)
 
 
 class BlockingAccessTokens(Blocking[AccessTokens]):
@@ -108,6 +109,7 @@ class Whisper(Blocking[AsyncWhisper]):
         self.close()
 
     login = waited(AsyncWhisper.login)
+    me = waited(AsyncWhisper.me)
     transcribe = waited(AsyncWhisper.transcribe)
     submit = waited(AsyncWhisper.submit)
     job = waited(AsyncWhisper.job)
@@ -117,6 +119,7 @@ class Whisper(Blocking[AsyncWhisper]):
     transcript = waited(AsyncWhisper.transcript)
     transcript_as = waited(AsyncWhisper.transcript_as)
     retry = waited(AsyncWhisper.retry)
+    cancel = waited(AsyncWhisper.cancel)
     delete = waited(AsyncWhisper.delete)
 
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from client.answers import Job
 from client.retrying import patiently
 from client.session import Content, Session, json
 
@@ -53,9 +54,9 @@ class HotwordLists:
         """Every list that may be used, own and shared."""
         return (await self._again(lambda: self._connected().get("/v1/hotwords", _Lists))).lists
 
-    async def get(self, name: str, *, version: int | None = None) -> HotwordList:
-        """A list, or an older version of it where the server still has that."""
-        query = {} if version is None else {"version": str(version)}
+    async def get(self, name: str, *, version: int | None = None, shared: bool = False) -> HotwordList:
+        """A list, or an older version of it; with `shared`, that of all users where one's own hides it."""
+        query = _query(shared) | ({} if version is None else {"version": str(version)})
         return await self._again(lambda: self._connected().get(_path(name), HotwordList, **query))
 
     async def export(self, name: str, kind: Literal["txt", "csv"] = "txt") -> bytes:
@@ -78,20 +79,34 @@ class HotwordLists:
         await self._put(name, json(body), shared, version)
 
     async def load(
-        self, name: str, data: bytes, kind: Literal["txt", "csv"] = "txt", *, shared: bool = False
+        self,
+        name: str,
+        data: bytes,
+        kind: Literal["txt", "csv"] = "txt",
+        *,
+        encoding: str | None = None,
+        shared: bool = False,
     ) -> None:
-        """Store the words of a file: a word a line, or the first column of a CSV."""
-        content = Content(data, "text/csv" if kind == "csv" else "text/plain; charset=utf-8")
-        await self._put(name, content, shared, None)
+        """Store the words of a file, in UTF-8 unless said: a word a line, or the first column of a CSV."""
+        charset = f"; charset={encoding}" if encoding else ""
+        await self._put(
+            name, Content(data, f"text/{'csv' if kind == 'csv' else 'plain'}{charset}"), shared, None
+        )
+
+    async def apply(self, job_id: str, words: str | Sequence[str]) -> Job:
+        """Give a running job the list of that name, or these words, for the chunks still to come."""
+        body = {"list": words} if isinstance(words, str) else {"words": list(words)}
+        path = f"/v1/jobs/{quote(job_id, safe='')}/hotwords"
+        sent = await self._again(lambda: self._connected().send("PUT", path, content=json(body)))
+        return msgspec.json.decode(sent, type=Job)
 
     async def delete(self, name: str, *, shared: bool = False) -> None:
         """Forget a list."""
-        query = {"shared": "true"} if shared else {}
-        await self._again(lambda: self._connected().send("DELETE", _path(name), query=query))
+        await self._again(lambda: self._connected().send("DELETE", _path(name), query=_query(shared)))
 
     async def _put(self, name: str, content: Content, shared: bool, version: int | None) -> None:
         """Twice has the same effect as once, but a version is taken once only."""
-        query = {"shared": "true"} if shared else {}
+        query = _query(shared)
         headers = {} if version is None else {"If-Match": f'"{version}"'}
         send = self._connected().send
 
@@ -102,6 +117,10 @@ class HotwordLists:
 
     async def _again(self, work: Callable[[], Awaitable[T]]) -> T:
         return await patiently(work, self._patience_seconds)
+
+
+def _query(shared: bool) -> dict[str, str]:
+    return {"shared": "true"} if shared else {}
 
 
 def _path(name: str) -> str:

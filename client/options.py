@@ -12,6 +12,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Shown in lists; the file's name where none is given."""
     language: str | None = None
     """Spoken in the recording, such as en or zh; None has it detected."""
+    languages: tuple[str, ...] | None = None
+    """Those that may be detected, in place of `language`."""
+    prompt: str | None = None
+    """Taken to precede each chunk: it steers spelling and style."""
     task: Literal["transcribe", "translate"] | None = None
     hotwords: tuple[str, ...] | None = None
     """None leaves the words to the list that is stored; empty switches hotwords off."""
@@ -33,6 +37,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 def fields(options: Options) -> dict[str, str]:
     """The options as form fields, without those that were not chosen."""
     chosen = {field: getattr(options, field) for field in options.__struct_fields__}
+    if options.languages is not None:
+        chosen["languages"] = ",".join(options.languages)
     return {name: _text(value) for name, value in chosen.items() if value is not None}
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import aiohttp
 import msgspec
 
-from client.answers import Job, Jobs, Problem, Refusal, Tokens
+from client.answers import Job, Me, Problem, Refusal, Tokens
 from client.credentials import AccessToken, Credentials
 from client.errors import Refused, Unavailable
 
@@ -55,7 +55,7 @@ class Session:
     async def login(self) -> None:
         """See whether the server lets us in; raises `Refused` with its sentence."""
         if isinstance(self._credentials, AccessToken):
-            await self.get("/v1/jobs", Jobs, limit="1")
+            await self.get("/v1/me", Me)
         else:
             await self._take(await self._post("/login", self._credentials))
 
@@ -166,7 +166,8 @@ async def _raise_for_error(answer: aiohttp.ClientResponse) -> None:
     if answer.status < 300:
         return
     problem = _problem(answer, await answer.read())
-    if answer.status in LATER or problem.code == "upload_in_progress":
+    full = answer.status == 429 and "Retry-After" not in answer.headers  # waiting makes no room
+    if (answer.status in LATER and not full) or problem.code == "upload_in_progress":
         raise Unavailable(problem.message, retry_after=_retry_after(answer))
     raise Refused(problem.message, status=answer.status, code=problem.code, field=problem.field)
 

@@ -13,7 +13,7 @@ import msgspec
 
 from client import credentials
 from client.access_tokens import AccessTokens
-from client.answers import End, Job, JobEvent, Jobs
+from client.answers import End, Job, JobEvent, Jobs, Me
 from client.errors import ClientError
 from client.following import completed, events, follow, transcript
 from client.hotword_lists import HotwordLists
@@ -27,7 +27,7 @@ from client.transcripts import Format, Transcript
 from client.uploading import Recording
 
 PATIENCE_SECONDS = 30.0
-PAGE_JOBS = "200"
+PAGE_JOBS = 200
 DEFAULTS = Options()
 
 T = TypeVar("T")
@@ -80,6 +80,10 @@ class AsyncWhisper:
         """See at once whether the server is there and lets us in; not needed before anything else."""
         await self._connected().login()
 
+    async def me(self) -> Me:
+        """Who the server says we are."""
+        return await self._again(lambda: self._connected().get("/v1/me", Me))
+
     def transcribing(
         self,
         path: FilePath,
@@ -123,15 +127,15 @@ class AsyncWhisper:
         """How a job stands."""
         return await self._again(lambda: self._connected().get(_path(job_id), Job))
 
-    async def jobs(self) -> AsyncGenerator[Job, None]:
+    async def jobs(self, *, page_size: int = PAGE_JOBS) -> AsyncGenerator[Job, None]:
         """Every job, newest first, fetched page by page as far as it is iterated."""
-        page = await self._page()
+        page = await self._page(limit=str(page_size))
         while True:
             for job in page.jobs:
                 yield job
             if page.next is None:
                 return
-            page = await self._page(after=page.next)
+            page = await self._page(limit=str(page_size), after=page.next)
 
     async def events(self, job_id: str, after: str | None = None) -> AsyncGenerator[JobEvent, None]:
         """What happened to a job, and what happens, up to its end; `after` is the last `event_id` seen."""
@@ -161,12 +165,16 @@ class AsyncWhisper:
         """Have the stretches without text tried again; `Refused` with code `no_gaps` where none are."""
         return await self._again(lambda: self._connected().post(f"{_path(job_id)}/retry", Job))
 
+    async def cancel(self, job_id: str) -> Job:
+        """End a job that has not ended; it keeps the text that it has."""
+        return await self._again(lambda: self._connected().post(f"{_path(job_id)}/cancel", Job))
+
     async def delete(self, job_id: str) -> None:
         """Cancel a job, and erase its recording, its text and itself."""
         await self._again(lambda: self._connected().send("DELETE", _path(job_id)))
 
     async def _page(self, **query: str) -> Jobs:
-        return await self._again(lambda: self._connected().get("/v1/jobs", Jobs, limit=PAGE_JOBS, **query))
+        return await self._again(lambda: self._connected().get("/v1/jobs", Jobs, **query))
 
     async def _again(self, work: Callable[[], Awaitable[T]]) -> T:
         return await patiently(work, self._patience_seconds)

@@ -56,9 +56,9 @@ async def _made(whisper: AsyncWhisper, username: str, days: int) -> int:
 
 
 async def _kept(url: str, token: str) -> int:
-    async with AsyncWhisper(url, token=token) as whisper:
-        await whisper.login()
-    return _keep(url, Login(token=token))
+    async with AsyncWhisper(url, token=token, patience_seconds=0.0) as whisper:
+        me = await whisper.me()
+    return _keep(url, Login(token=token, username=me.username))
 
 
 def _keep(url: str, login: Login) -> int:

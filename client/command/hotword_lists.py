@@ -20,6 +20,7 @@ from client.command.parsers import (
     Context,
     Parsers,
     WrongUsage,
+    add_job,
     add_json,
     add_server,
     complete_paths,
@@ -46,6 +47,12 @@ def add(parsers: Parsers) -> None:
     )
     exporting = lists.add("export", run_export, "write a list to a file")
     deleting = lists.add("delete", run_delete, "forget a list")
+    applying = lists.add("apply", run_apply, "give a running job other words, for what is still to come")
+    add_job(applying)
+    either = applying.add_mutually_exclusive_group(required=True)
+    either.add_argument("--list", metavar="NAME", help="a list as it is now")
+    either.add_argument("--words", metavar="WORDS", help='separated by commas; "" for none')
+    importing.add_argument("--encoding", metavar="NAME", help="such as gb18030 or utf-16; default: UTF-8")
     for parser in (getting, setting, importing, exporting, deleting):
         parser.add_argument("name", metavar="NAME", help=NAME)
     setting.add_argument("words", metavar="WORDS", help="separated by commas")
@@ -53,12 +60,12 @@ def add(parsers: Parsers) -> None:
     setting.add_argument("--boost", type=float, metavar="NATS", help="how strongly logit_bias pulls, 0 to 5")
     setting.add_argument("--if-version", type=int, metavar="N", help="only if this is the stored version")
     complete_paths(importing.add_argument("file", type=Path, metavar="FILE", help="- for standard input"))
-    for parser in (setting, importing, deleting):
+    for parser in (getting, setting, importing, deleting):
         parser.add_argument("--shared", action="store_true", help="the list of all users; for administrators")
     exporting.add_argument("file", type=Path, nargs="?", default=STDOUT, help="default: standard output")
     for parser in (importing, exporting):
         parser.add_argument("--as", dest="kind", choices=KINDS, help="default: by the file's name, else txt")
-    for parser in (listing, getting, setting, importing, exporting, deleting):
+    for parser in (listing, getting, setting, importing, exporting, deleting, applying):
         add_server(parser)
 
 
@@ -94,7 +101,7 @@ def run_get(given: argparse.Namespace, context: Context) -> Coroutine[Any, Any, 
 
 async def _got(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
     async with whisper:
-        found = await whisper.hotwords.get(given.name, version=given.version)
+        found = await whisper.hotwords.get(given.name, version=given.version, shared=given.shared)
     print(msgspec.json.encode(found).decode() if given.json else "\n".join(found.words))
     return OK
 
@@ -128,7 +135,9 @@ def run_import(given: argparse.Namespace, context: Context) -> Coroutine[Any, An
 
 async def _imported(whisper: AsyncWhisper, given: argparse.Namespace, data: bytes) -> int:
     async with whisper:
-        await whisper.hotwords.load(given.name, data, _kind(given), shared=given.shared)
+        await whisper.hotwords.load(
+            given.name, data, _kind(given), encoding=given.encoding, shared=given.shared
+        )
     return OK
 
 
@@ -152,6 +161,17 @@ def run_delete(given: argparse.Namespace, context: Context) -> Coroutine[Any, An
 async def _deleted(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
     async with whisper:
         await whisper.hotwords.delete(given.name, shared=given.shared)
+    return OK
+
+
+def run_apply(given: argparse.Namespace, context: Context) -> Coroutine[Any, Any, int]:
+    """Change a job's words."""
+    return _applied(connected(given, context), given)
+
+
+async def _applied(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
+    async with whisper:
+        await whisper.hotwords.apply(given.job, given.list or words(given.words))
     return OK
 
 

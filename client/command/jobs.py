@@ -36,11 +36,11 @@ def add(parsers: Parsers) -> None:
     showing = parsers.add("show", run_show, "tell how a job stands, and what it lacks")
     add_job(showing)
     add_json(showing)
-    cancelling = parsers.add("cancel", run_remove, "stop jobs that have not ended, and erase them")
-    deleting = parsers.add("delete", run_remove, "erase jobs: their recordings and their text")
+    cancelling = parsers.add("cancel", run_each, "end jobs; they keep the text that they have")
+    deleting = parsers.add("delete", run_each, "erase jobs: their recordings and their text")
     for parser in (cancelling, deleting):
         add_job(parser, several=True)
-        parser.set_defaults(unended=parser is cancelling)
+        parser.set_defaults(erase=parser is deleting)
     for parser in (listing, showing, cancelling, deleting):
         add_server(parser)
 
@@ -137,29 +137,23 @@ def _asked(job: Job) -> Iterator[tuple[str, str]]:
         yield "told when done", job.options.callback_url
 
 
-def run_remove(given: argparse.Namespace, context: Context) -> Coroutine[Any, Any, int]:
-    """Erase jobs; with `unended`, only such as have not ended."""
-    return _removed(connected(given, context), given)
+def run_each(given: argparse.Namespace, context: Context) -> Coroutine[Any, Any, int]:
+    """Cancel jobs, or erase them."""
+    return _each(connected(given, context), given)
 
 
-async def _removed(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
+async def _each(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
     code = OK
     errors = Console(stderr=True, soft_wrap=True)
     async with whisper:
         for job in given.job:
             try:
-                await _remove(whisper, job, unended=given.unended)
+                await (whisper.delete(job) if given.erase else whisper.cancel(job))
             except ClientError as error:
                 if isinstance(error, Refused) and error.status == 401:
                     raise
                 errors.print(Text(f"{job}: {error}", style="bold red"))
                 code = FAILED
             else:
-                errors.print(Text(f"Job {job} is {'cancelled and ' if given.unended else ''}erased"))
+                errors.print(Text(f"Job {job} is {'erased' if given.erase else 'cancelled'}"))
     return code
-
-
-async def _remove(whisper: AsyncWhisper, job: str, *, unended: bool) -> None:
-    if unended and (found := await whisper.job(job)).ended:
-        raise ClientError(f"it is {found.status} already; `delete` erases its recording and its text")
-    await whisper.delete(job)

@@ -24,6 +24,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--hotword-method", choices=METHODS, help=f"WHISPER_HOTWORD_METHOD, default {METHODS[0]}")
     add("--boost", type=float, metavar="NATS", help="how strongly logit_bias pulls, 0 to 5")
     add("--language", metavar="CODE", help="language spoken, such as en or zh; default: detected")
+    add("--languages", metavar="CODES", help="those that may be detected, separated by commas")
+    add("--prompt", metavar="TEXT", help="taken to come before: it steers spelling and style")
     add("--task", choices=TASKS, help="translate writes English")
     add("--channels", choices=CHANNELS, help="split: transcribe each channel by itself; default: mix")
     add("--word-times", action="store_true", help="times of words as well, in --format json")
@@ -42,6 +44,8 @@ def options(given: argparse.Namespace, environ: Mapping[str, str]) -> Options:
     hotwords = None if text is None else words(text)
     return Options(
         language=given.language,
+        languages=words(given.languages) if given.languages else None,
+        prompt=given.prompt,
         task=given.task,
         hotwords=hotwords,
         hotword_list=given.hotword_list,
