@@ -18,10 +18,12 @@ from testmodel.speech import ESPEAK_RATE, Samples, espeak
 from tests.api import Api
 from tests.speech import sentences
 
-VOICE = "en-us"
+VOICE, PACE = "en-us", 150
 SENTENCES = 16
 PAUSES = (0.6, 4.0)
 """Seconds; the longer ones are left out as silence."""
+HEARD = 0.9
+"""Share of the words that the model has to hear at all."""
 MEDIAN_SECONDS = 0.1
 """Most that half of the words may begin early or late; it was 0.033 when this was written."""
 
@@ -39,7 +41,7 @@ def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
     path, chance = tmp_path_factory.mktemp("words") / "words.wav", random.Random(7)
     words, starts, sound = list[str](), list[float](), list[Samples]()
     for sentence in sentences(11, SENTENCES):
-        said = espeak().say_unresampled(sentence, VOICE)
+        said = espeak().say_unresampled(sentence, VOICE, pace=PACE)
         if len(said.words) != len(sentence.split()):
             continue  # it counts a word twice now and then
         length = sum(map(len, sound)) / ESPEAK_RATE
@@ -73,7 +75,7 @@ async def test_words_begin_when_they_are_said(
     starts = [word["start"] for word in words]
     assert starts == sorted(starts)
     errors = [abs(said - heard) for said, heard in matched(known, words)]
-    assert len(errors) >= len(known.words) * 0.9
+    assert len(errors) >= HEARD * len(known.words)
     median = statistics.median(errors)
     told = f"words begin {median:.3f} s off, half of them; nine of ten at most {quantile(errors):.3f} s"
     record_property("word_times", told)  # stands in the report that --junit-xml writes
@@ -89,8 +91,8 @@ async def test_subtitles_stand_where_their_words_are_said(api: Api, known: Known
     assert all(begin < end for begin, end in times)
     for (_, end), (begin, _) in itertools.pairwise(times):
         assert end <= begin + 0.001, "two subtitles at once"
-    for start in known.starts:
-        assert any(begin - 1.0 <= start <= end + 1.0 for begin, end in times), f"nothing is shown at {start}"
+    shown = [any(begin - 1.0 <= start <= end + 1.0 for begin, end in times) for start in known.starts]
+    assert sum(shown) >= HEARD * len(shown)
 
 
 def matched(known: Known, words: list[dict[str, Any]]) -> list[tuple[float, float]]:
