@@ -156,6 +156,7 @@ export class ListEditor {
 
   async #try(action) {
     this.refusal.hidden = true;
+    this.note.hidden = true;
     try {
       await action();
     } catch (problem) {
