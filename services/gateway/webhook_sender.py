@@ -158,6 +158,10 @@ def _said(problem: Exception) -> str:
             return "the host's certificate is not good"
         case aiohttp.ClientConnectorError() | aiohttp.ClientSSLError():
             return "the host could not be connected to"
+        case aiohttp.ServerDisconnectedError() | ConnectionError():
+            return "the host broke the connection off without an answer"
+        case aiohttp.ClientResponseError() | aiohttp.ClientPayloadError():
+            return "the answer was not understood"
         case _:
             return f"the request failed: {type(problem).__name__}"
 

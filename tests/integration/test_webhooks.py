@@ -360,6 +360,34 @@ async def test_a_gateway_killed_before_it_wrote_down_the_answer_costs_no_deliver
     assert (delivery["state"], len(delivery["attempts"])) == ("delivered", 1)
 
 
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        (b"", "without an answer"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "not understood"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X-A: b\r\n" * 200_000, "not understood"),
+        (b"HTTP/1.1 200 OK\r\nX-A: " + b"b" * 1_000_000, "not understood"),
+    ],
+)
+async def test_what_is_no_answer_says_so(said: bytes, error: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"{}")
+        with contextlib.suppress(ConnectionError):
+            writer.write(said)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    async with (
+        await asyncio.start_server(answer, "127.0.0.1", 0) as server,
+        contextlib.aclosing(Sender(HERE)) as sender,
+    ):
+        port = server.sockets[0].getsockname()[1]
+        answered = await sender.post(f"http://127.0.0.1:{port}/", b"{}", {})
+    assert answered.status is None
+    assert error in (answered.error or "")
+
+
 async def test_what_cannot_be_reached_says_why() -> None:
     async with contextlib.aclosing(Sender(HERE)) as sender:
         gone = await sender.post(f"http://127.0.0.1:{free_port()}/", b"{}", {})
