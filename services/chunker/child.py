@@ -84,10 +84,15 @@ class Child(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def ffmpeg(stdin: IO[bytes] | None, limits: DecodeLimits) -> AsyncIterator[Child]:
-    """Decode `stdin`, or what the process is fed where it is None, to 16 kHz mono int16 on its stdout."""
+async def ffmpeg(
+    stdin: IO[bytes] | None, limits: DecodeLimits, *, split: bool = False
+) -> AsyncIterator[Child]:
+    """Decode `stdin`, or what the process is fed where it is None, to 16 kHz int16 on its stdout.
+
+    That is all channels mixed to one, bare; with `split` a Sun AU file, whose header counts the channels.
+    """
     process = await asyncio.create_subprocess_exec(
-        *limits.sandbox.command(_arguments(spooled=stdin is not None)),
+        *limits.sandbox.command(_arguments(spooled=stdin is not None, split=split)),
         env=environ(),
         stdin=asyncio.subprocess.PIPE if stdin is None else stdin,
         stdout=asyncio.subprocess.PIPE,
@@ -103,11 +108,12 @@ async def ffmpeg(stdin: IO[bytes] | None, limits: DecodeLimits) -> AsyncIterator
         await _end(process, listener)
 
 
-def _arguments(*, spooled: bool) -> list[str]:
+def _arguments(*, spooled: bool, split: bool) -> list[str]:
     source, protocols = ("/dev/fd/0", "file,pipe") if spooled else ("pipe:0", "pipe")
     opening = ["-threads", "1", "-protocol_whitelist", protocols, "-format_whitelist", DEMUXERS]
     opening += ["-codec_whitelist", DECODERS, "-max_streams", "32", "-vn", "-sn", "-dn", "-i", source]
-    output = ["-map", "0:a:0", "-ac", "1", "-ar", str(SAMPLE_RATE), "-f", "s16le", "-flush_packets", "0"]
+    form = ["-map_metadata", "-1", "-f", "au"] if split else ["-ac", "1", "-f", "s16le"]
+    output = ["-map", "0:a:0", "-ar", str(SAMPLE_RATE), *form, "-flush_packets", "0"]
     return ["-nostats", "-nostdin", "-loglevel", "info", *opening, *output, "pipe:1"]
 
 

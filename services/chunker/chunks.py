@@ -11,12 +11,12 @@ import soundfile
 from pydub import AudioSegment
 
 from services.chunker.child import DecodeLimits
-from services.chunker.cutting import Chunk, Cutter, Samples
 from services.chunker.decode import Decoding, decoded
-from services.chunker.speech import SpeechDetector, SpeechModel
+from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
+from services.chunker.tracks import Numbered, Tracks
 from services.contracts.inference import SAMPLE_RATE
-from services.contracts.messages import ChunkCut, Problem, Range
+from services.contracts.messages import Channels, ChunkCut, Problem, Range
 
 
 class ReadyChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +28,8 @@ class ReadyChunk(msgspec.Struct, frozen=True, kw_only=True):
     skipped: tuple[Range, ...]
     flac: bytes
     source_bytes: int
+    channel: int | None = None
+    """None where all are mixed."""
 
 
 class Recording(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,9 +37,11 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
 
     samples: int
     skipped: tuple[Range, ...]
-    """Left out after the last chunk."""
+    """Left out after the last chunk, where all channels are mixed."""
     problem: Problem | None
     """Why not all of the recording is there (cut_short, too_long, damaged, decoder_stalled)."""
+    skipped_by_channel: tuple[tuple[Range, ...], ...] = ()
+    """Left out after the last chunk of each channel, where each is on its own."""
 
 
 class Tools(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +57,7 @@ async def chunks(
     tools: Tools,
     *,
     skip_silence: bool = True,
+    channels: Channels = Channels.MIX,
     stored: Sequence[ChunkCut] = (),
 ) -> AsyncGenerator[ReadyChunk | Recording, None]:
     """The chunks of the file that `source` brings, and as the last item what the whole was.
@@ -61,38 +66,40 @@ async def chunks(
     generator (`contextlib.aclosing`) when leaving it early. Raises `BadRecording` where there is no sound
     at all, `StorageFull`, and whatever `source` raises.
     """
-    detector = SpeechDetector(tools.model)
-    cutter = Cutter(skip_silence=skip_silence, stored=stored)
-    async with decoded(source, tools.limits, tools.spool) as decoding:
-        async with aclosing(_ready(decoding, detector, cutter)) as ready:
+    # What a chunker that knew no channels began as a mix stays one: its cuts are repeated.
+    split = channels is Channels.SPLIT and all(cut.channel is not None for cut in stored)
+    tracks = Tracks(tools.model, split=split, skip_silence=skip_silence, stored=stored)
+    async with decoded(source, tools.limits, tools.spool, split=split) as decoding:
+        async with aclosing(_ready(decoding, tracks)) as ready:
             async for chunk in ready:
                 yield chunk
-        yield Recording(samples=decoding.samples, skipped=cutter.skipped, problem=decoding.problem)
+        yield Recording(
+            samples=decoding.samples,
+            skipped=() if split else tracks.skipped[0],
+            problem=decoding.problem,
+            skipped_by_channel=tracks.skipped if split else (),
+        )
 
 
-async def _ready(
-    decoding: Decoding, detector: SpeechDetector, cutter: Cutter
-) -> AsyncGenerator[ReadyChunk, None]:
+async def _ready(decoding: Decoding, tracks: Tracks) -> AsyncGenerator[ReadyChunk, None]:
     async with aclosing(decoding.blocks()) as blocks:
         async for block in blocks:
-            for chunk in await asyncio.to_thread(_cut, block, detector, cutter):
-                yield await _encoded(chunk, decoding.source_bytes)
-    for chunk in await asyncio.to_thread(cutter.finish):
-        yield await _encoded(chunk, decoding.source_bytes)
+            for found in await asyncio.to_thread(tracks.feed, block):
+                yield await _encoded(found, decoding.source_bytes)
+    for found in await asyncio.to_thread(tracks.finish):
+        yield await _encoded(found, decoding.source_bytes)
 
 
-def _cut(block: Samples, detector: SpeechDetector, cutter: Cutter) -> list[Chunk]:
-    return cutter.feed(block, detector.probabilities(block))
-
-
-async def _encoded(chunk: Chunk, source_bytes: int) -> ReadyChunk:
+async def _encoded(found: Numbered, source_bytes: int) -> ReadyChunk:
+    chunk = found.chunk
     return ReadyChunk(
-        number=chunk.number,
+        number=found.number,
         start=chunk.start,
         end=chunk.end,
         skipped=chunk.skipped,
         flac=await asyncio.to_thread(flac, chunk.audio),
         source_bytes=source_bytes,
+        channel=found.channel,
     )
 
 

@@ -45,7 +45,8 @@ Probabilities = NDArray[np.float32]
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """One stretch of speech, with what was left out just before it; positions are samples."""
 
-    number: int
+    number: int | None
+    """That of the stored cut which it repeats, None where it is new."""
     start: int
     end: int
     skipped: tuple[Range, ...]
@@ -53,13 +54,16 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cutter:
-    """Takes a recording's blocks in order and gives its chunks; holds about 40 s of audio at most."""
+    """Takes the blocks of one channel in order and gives its chunks; holds about 40 s of audio at most.
+
+    A chunk that is stored is repeated with the same block that it was decided with.
+    """
 
     def __init__(self, *, skip_silence: bool = True, stored: Sequence[ChunkCut] = ()) -> None:
-        """`stored` are the cuts of chunks 0, 1, ... made before; they are repeated exactly."""
+        """`stored` are the channel's first cuts, made before; they are repeated exactly."""
         self._skip_silence = skip_silence
-        self._stored = stored
-        self._number = 0
+        self._stored = iter(stored)
+        self._followed = next(self._stored, None)
         self._last_end = 0  # sample where the last chunk ended
         self._origin = 0  # the first frame after it
         self._first = 0  # frame where the buffer begins
@@ -89,22 +93,26 @@ class Cutter:
         chunks = []
         while (chunk := self._next()) is not None:
             chunks.append(chunk)
-            self._number += 1
         return chunks
 
     def _next(self) -> Chunk | None:
-        return self._following() if self._number < len(self._stored) else self._deciding()
+        return self._deciding() if self._followed is None else self._following(self._followed)
 
-    def _following(self) -> Chunk | None:
-        cut = self._stored[self._number]
-        if self.samples < cut.end and not self._ended:
-            self._forget(min(cut.start // FRAME, self._buffered_end()))
+    def _following(self, cut: ChunkCut) -> Chunk | None:
+        start = cut.start // FRAME
+        if not self._decidable(start):
+            self._forget(min(start, self._buffered_end()))
             return None
-        return self._chunk(cut.start, cut.end, cut.skipped)
+        self._followed = next(self._stored, None)
+        return self._chunk(cut.start, cut.end, cut.skipped, cut.chunk)
+
+    def _decidable(self, start: int) -> bool:
+        """Whether all is there that the end of a chunk depends on which starts with this frame."""
+        return self._ended or self._buffered_end() - start > LONGEST
 
     def _deciding(self) -> Chunk | None:
         start = self._start()
-        if start is None or (self._buffered_end() - start <= LONGEST and not self._ended):
+        if start is None or not self._decidable(start):
             return None
         window = self._probabilities[start - self._first :]
         length = cut_after(window)
@@ -127,7 +135,7 @@ class Cutter:
             self._forget(found - PAD)
         return None
 
-    def _chunk(self, start: int, end: int, skipped: tuple[Range, ...]) -> Chunk:
+    def _chunk(self, start: int, end: int, skipped: tuple[Range, ...], number: int | None = None) -> Chunk:
         base = self._first * FRAME
         pcm = bytes(self._pcm[2 * (start - base) : 2 * (end - base)])
         # A stored cut may reach past the end where another decoder gave some samples more.
@@ -136,7 +144,7 @@ class Cutter:
         self._origin = -(-end // FRAME)
         self._forget(min(self._origin, self._buffered_end()))
         audio = AudioSegment(data=pcm, sample_width=2, frame_rate=SAMPLE_RATE, channels=1)
-        return Chunk(number=self._number, start=start, end=end, skipped=skipped, audio=audio)
+        return Chunk(number=number, start=start, end=end, skipped=skipped, audio=audio)
 
     def _buffered_end(self) -> int:
         return self._first + len(self._probabilities)

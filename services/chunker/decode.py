@@ -1,4 +1,4 @@
-"""From a file's bytes, as they arrive, to blocks of 16 kHz mono samples whose places never vary."""
+"""From a file's bytes, as they arrive, to blocks of 16 kHz samples whose places never vary."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 import numpy as np
 
-from services.chunker import container, problems, verdict
+from services.chunker import au, container, problems, verdict
 from services.chunker.child import Child, DecodeLimits, ffmpeg
 from services.chunker.container import OPENING_BYTES, Delivery
 from services.chunker.cutting import FRAME, Samples
@@ -19,7 +19,8 @@ from services.contracts.messages import Problem
 
 BLOCK_SAMPLES = 300 * FRAME
 """9.6 s: the speech detector's work per call, whatever sizes the decoder's pipe delivers."""
-BLOCK_BYTES = 2 * BLOCK_SAMPLES
+MOST_CHANNELS = 8
+"""That are transcribed each on its own: 7.1, and what conference systems record."""
 LAST_WORDS = 300
 """Characters of what a program said that did not run, for the log."""
 FIRST_LOOK_BYTES = 1024
@@ -34,12 +35,13 @@ class DecoderDidNotStart(Transient):
 
 @asynccontextmanager
 async def decoded(
-    source: AsyncIterable[bytes], limits: DecodeLimits, spool: Spool
+    source: AsyncIterable[bytes], limits: DecodeLimits, spool: Spool, *, split: bool = False
 ) -> AsyncIterator["Decoding"]:
     """Decode a file while it arrives; leaving the context ends the decoder, whatever its state.
 
-    Where the file's index comes last, entering the context waits for the whole file. Raises
-    `BadRecording` for what is no recording by its first bytes, and `StorageFull` as `Spool.filled` does.
+    All channels are mixed to one; with `split` each comes on its own. Where the file's index comes last,
+    entering the context waits for the whole file. Raises `BadRecording` for what is no recording by its
+    first bytes, and `StorageFull` as `Spool.filled` does.
     """
     pieces = aiter(source)
     opening, delivery = await _opening(pieces)
@@ -51,9 +53,11 @@ async def decoded(
         every = await stack.enter_async_context(aclosing(_chained(opening, pieces)))
         if delivery is Delivery.SPOOL:
             file = await stack.enter_async_context(spool.filled(_seen(every, promise)))
-            yield Decoding(await stack.enter_async_context(ffmpeg(file, limits)), limits, promise)
+            child = await stack.enter_async_context(ffmpeg(file, limits, split=split))
+            yield Decoding(child, limits, promise, split=split)
         else:
-            decoding = Decoding(await stack.enter_async_context(ffmpeg(None, limits)), limits, promise)
+            child = await stack.enter_async_context(ffmpeg(None, limits, split=split))
+            decoding = Decoding(child, limits, promise, split=split)
             await stack.enter_async_context(decoding.fed(every))
             yield decoding
 
@@ -61,16 +65,17 @@ async def decoded(
 class Decoding:
     """One recording on its way through the decoder."""
 
-    def __init__(self, child: Child, limits: DecodeLimits, promise: Promise) -> None:
+    def __init__(self, child: Child, limits: DecodeLimits, promise: Promise, *, split: bool = False) -> None:
         self._child = child
         self._limits = limits
         self._promise = promise
+        self._split = split
         self._feeder: asyncio.Task[None] | None = None
         self._pieces = 0
         self._starving = False
         self._stalled = False
         self.samples = 0
-        """Samples given so far."""
+        """Samples given so far, of each channel."""
         self.problem: Problem | None = None
         """With the last block: what the user should know of a recording that is not all there."""
 
@@ -80,20 +85,22 @@ class Decoding:
         return self._promise.source_bytes
 
     async def blocks(self) -> AsyncGenerator[Samples, None]:
-        """All samples (int16), `BLOCK_SAMPLES` at a time, fewer in the last block.
+        """All samples (int16) as blocks of (n, channels): n is `BLOCK_SAMPLES`, or less in the last one.
 
-        Raises `BadRecording` where not one sample comes, `DecoderDidNotStart`, and whatever the source
-        raises.
+        Raises `BadRecording` where not one sample comes or too many channels do, `DecoderDidNotStart`, and
+        whatever the source raises.
         """
         limit = int(self._limits.duration_seconds * SAMPLE_RATE)
-        last = False
+        channels, kind = (await self._channels(), ">i2") if self._split else (1, "<i2")
+        frame_bytes, last = 2 * channels, False
         while not last:
-            data = await self._read_block()
-            block = np.frombuffer(data, np.int16, count=len(data) // 2)
-            too_long = self.samples + len(block) > limit
+            data = await self._read_exactly(BLOCK_SAMPLES * frame_bytes)
+            frames = len(data) // frame_bytes
+            block = np.frombuffer(data, kind, count=frames * channels).reshape(frames, channels)
+            too_long = self.samples + frames > limit
             block = block[: limit - self.samples]
             self.samples += len(block)
-            last = too_long or len(data) < BLOCK_BYTES
+            last = too_long or frames < BLOCK_SAMPLES
             if last:
                 self.problem = problems.too_long(limit / SAMPLE_RATE) if too_long else await self._verdict()
             if len(block):
@@ -125,25 +132,35 @@ class Decoding:
             self._starving = False
             stdin.close()
 
-    async def _read_block(self) -> bytes:
-        """The next `BLOCK_BYTES`; fewer at the end, or where the decoder stands still."""
+    async def _channels(self) -> int:
+        """How many channels there are, by the header; 1 where not even that came, as then no sample does."""
+        fields = await self._read_exactly(au.FIELDS.size)
+        header = au.header(fields) if len(fields) == au.FIELDS.size else None
+        if header is None:
+            return 1
+        if header.channels > MOST_CHANNELS:
+            raise BadRecording(problems.too_many_channels(header.channels, MOST_CHANNELS))
+        await self._read_exactly(header.remark_bytes)
+        return header.channels
+
+    async def _read_exactly(self, count: int) -> bytes:
+        """The next `count` bytes; fewer at the end, or where the decoder stands still."""
         block = bytearray()
-        while len(block) < BLOCK_BYTES and (data := await self._read(BLOCK_BYTES - len(block))):
+        while len(block) < count and (data := await self._read(count - len(block))):
             block += data
         return bytes(block)
 
     async def _read(self, count: int) -> bytes:
         stdout = self._child.process.stdout
         assert stdout is not None  # noqa: S101  # it was asked for
-        while True:
+        while not self._stalled:
             before = self._progress()
             try:
                 async with asyncio.timeout(self._limits.stall_seconds):
                     return await stdout.read(count)
             except TimeoutError:
-                if not self._starving and self._progress() == before:
-                    self._stalled = True
-                    return b""
+                self._stalled = not self._starving and self._progress() == before
+        return b""
 
     def _progress(self) -> tuple[int, int]:
         return self._pieces, self.source_bytes

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable, Collection
 from contextlib import aclosing
 
 import msgspec
@@ -113,6 +113,7 @@ class Job:
             chunks=count,
             duration=recording.samples,
             skipped=recording.skipped,
+            skipped_by_channel=recording.skipped_by_channel,
             problem=problem,
         )
 
@@ -122,15 +123,20 @@ class Job:
         problem = whole.problem
         try:
             if missing:
-                await self._hand_out(upload, up_to=max(missing))
+                await self._hand_out(upload, missing)
         except BadRecording as error:
             problem = error.problem
         await self._outcomes.until_settled(*self._waiting)
         return msgspec.structs.replace(whole, attempt=self._command.attempt, problem=problem)
 
-    async def _hand_out(self, upload: Upload, up_to: int | None = None) -> tuple[int, Recording]:
-        """Send every chunk when the window allows it; their number, and what the whole was."""
-        count = 0
+    async def _hand_out(
+        self, upload: Upload, missing: Collection[int] | None = None
+    ) -> tuple[int, Recording]:
+        """Send every chunk when the window allows it; their number, and what the whole was.
+
+        Where it is known which are `missing`, it ends with the last of these.
+        """
+        count, left = 0, None if missing is None else set(missing)
         async with aclosing(upload.parts()) as parts, aclosing(self._chunks(parts)) as ready:
             async for item in ready:
                 if isinstance(item, Recording):
@@ -138,9 +144,11 @@ class Job:
                 await self._plan(item)
                 await self._window.until_open(self._waiting)
                 await self._send(item)
-                count = item.number + 1
-                if item.number == up_to:
-                    return count, NOTHING
+                count = max(count, item.number + 1)
+                if left is not None:
+                    left.discard(item.number)
+                    if not left:
+                        return count, NOTHING
         raise AssertionError("chunks() ends with a Recording")
 
     def _chunks(self, parts: AsyncIterable[bytes]) -> AsyncGenerator[ReadyChunk | Recording, None]:
@@ -148,6 +156,7 @@ class Job:
             parts,
             self._tools,
             skip_silence=self._record.options.skip_silence,
+            channels=self._record.options.channels,
             stored=self._outcomes.stored_cuts(),
         )
 
@@ -163,6 +172,7 @@ class Job:
             end=chunk.end,
             skipped=chunk.skipped,
             source_bytes=chunk.source_bytes,
+            channel=chunk.channel,
         )
         subject = topology.cut(self._outcomes.run, chunk.number)
         if await when_room(lambda: self._bus.create(subject, msgspec.json.encode(cut))):
@@ -186,6 +196,7 @@ class Job:
             chunk=chunk.number,
             start=chunk.start,
             end=chunk.end,
+            channel=chunk.channel,
         )
         subject = topology.chunk(self._record.lane, self._command.owner, self._outcomes.run, chunk.number)
         headers = {HEADER: msgspec.json.encode(command).decode()}

@@ -82,6 +82,15 @@ def too_long(limit_seconds: float) -> Problem:
     )
 
 
+def too_many_channels(channels: int, most: int) -> Problem:
+    """Each channel was to be transcribed on its own, but there are more than that is done for."""
+    return Problem(
+        code="too_many_channels",
+        message=f"The recording has {channels} channels; up to {most} can be transcribed each on its own. "
+        "Mix some of them together, or send them as several recordings.",
+    )
+
+
 def cut_short(samples: int, promised: int | None = None) -> Problem:
     """The file ends before its sound does, after `samples` of `promised` samples at 16 kHz."""
     whole = f" of {clock(promised / SAMPLE_RATE)}" if promised is not None else ""

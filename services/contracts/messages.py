@@ -23,6 +23,15 @@ class Priority(StrEnum):
     """Bulk work: it takes what is idle, and a small share where nothing is."""
 
 
+class Channels(StrEnum):
+    """What becomes of the channels of a recording."""
+
+    MIX = "mix"
+    """All together, as one."""
+    SPLIT = "split"
+    """Each transcribed on its own: the parties of a call."""
+
+
 class Lane(StrEnum):
     """The queue a job waits in, by its priority and by the size its upload announced."""
 
@@ -79,6 +88,7 @@ class JobOptions(msgspec.Struct, frozen=True, kw_only=True):
     priority: Priority = Priority.NORMAL
     callback_url: str | None = None
     """Who is told when the job has ended."""
+    channels: Channels = Channels.MIX
 
     def inference(self) -> InferenceOptions:
         """The part of the options that the model needs."""
@@ -181,6 +191,8 @@ class TranscribeChunk(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.tran
     chunk: int
     start: int
     end: int
+    channel: int | None = None
+    """Which channel the audio is of, from 0; None where all are mixed. The same in the events below."""
 
 
 class ChunkCut(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.cut.v1"):
@@ -192,6 +204,7 @@ class ChunkCut(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.cut.v1"):
     skipped: tuple[Range, ...] = ()
     source_bytes: int = 0
     """Upload bytes handed to the decoder by then: what the length of the whole is estimated from."""
+    channel: int | None = None
 
 
 class ChunkTranscribed(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.transcribed.v1"):
@@ -210,6 +223,7 @@ class ChunkTranscribed(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.tra
     endpoint_seconds: float = 0.0
     hotwords_revision: int = 0
     """Of the job's hotwords as this chunk had them."""
+    channel: int | None = None
 
 
 class ChunkFailed(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.failed.v1"):
@@ -220,6 +234,7 @@ class ChunkFailed(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.failed.v
     end: int
     attempt: int
     problem: Problem
+    channel: int | None = None
 
 
 class JobEnded(msgspec.Struct, frozen=True, kw_only=True, tag="job.ended.v1"):
@@ -231,6 +246,8 @@ class JobEnded(msgspec.Struct, frozen=True, kw_only=True, tag="job.ended.v1"):
     duration: int
     skipped: tuple[Range, ...] = ()
     """Non-speech dropped after the last chunk."""
+    skipped_by_channel: tuple[tuple[Range, ...], ...] = ()
+    """The same after each channel's last chunk, where channels were transcribed each on its own."""
     problem: Problem | None = None
 
 

@@ -163,6 +163,7 @@ class Transcriber:
             start=command.start,
             end=command.end,
             attempt=command.attempt,
+            channel=command.channel,
             problem=Problem(code=error.code, message=str(error)),
         )
         subject = topology.gap(run_id(command.job, command.run), command.chunk, command.attempt)
@@ -208,6 +209,7 @@ def _event(
         notices=notices,
         endpoint_seconds=round(seconds, MILLISECONDS),
         hotwords_revision=hotwords_revision,
+        channel=command.channel,
     )
 
 
