@@ -9,10 +9,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from services.contracts.inference import SAMPLE_RATE
-from tests.speech import BLACK_PICTURE, FORMATS, recording
+from tests.speech import BLACK_PICTURE, ESPEAK_RATE, FORMATS, OTHER_VOICE, VOICE, recording, sentences, speak
 
 Samples = NDArray[np.int16]
 
+PAUSE = ESPEAK_RATE * 4 // 5
+"""Samples between two turns."""
 SURROUND = ("-c:a", "ac3", "-b:a", "448k", "-f", "matroska")
 """ffmpeg's output options for sound in six channels, 5.1."""
 
@@ -23,6 +25,21 @@ def party(folder: Path, seed: int, seconds: float) -> Samples:
     recording(path, seconds=seconds, seed=seed, rate=SAMPLE_RATE)
     samples, _ = soundfile.read(path, dtype="int16")
     return np.asarray(samples[: int(seconds * SAMPLE_RATE)], np.int16)
+
+
+def talk(path: Path, seed: int, turns: int) -> list[tuple[int, str]]:
+    """Write a call of two voices that speak in turn, each on its channel; channel and words of each turn."""
+    said = [(turn % 2, sentence) for turn, sentence in enumerate(sentences(seed, turns))]
+    channels: list[list[Samples]] = [[], []]
+    for channel, sentence in said:
+        spoken = path.with_name("turn.wav")
+        speak(sentence, spoken, (VOICE, OTHER_VOICE)[channel])
+        samples = np.concatenate((soundfile.read(spoken, dtype="int16")[0], np.zeros(PAUSE, np.int16)))
+        channels[channel].append(samples)
+        channels[1 - channel].append(np.zeros(len(samples), np.int16))
+    both = np.stack([np.concatenate(pieces) for pieces in channels], axis=1)
+    soundfile.write(path, both, ESPEAK_RATE, format="WAV", subtype="PCM_16")
+    return said
 
 
 def silence(seconds: float) -> Samples:

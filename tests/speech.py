@@ -11,6 +11,9 @@ import jiwer
 VOCABULARY = Path(__file__).parent.parent / "sagemaker/models/whisper-duo/VOCABULARY.md"
 ESPEAK_RATE = 22_050
 """Samples per second that espeak-ng writes: 16-bit mono."""
+VOICE = "en-us"
+OTHER_VOICE = "en-us+f2"
+"""A woman's, which the bundled model knows too."""
 PAUSE_SECONDS = (0.3, 1.2)
 DISTINCT_CLIPS = 300
 """Longer recordings repeat their sentences (after some 15 minutes): memory and rendering time stay flat."""
@@ -53,9 +56,9 @@ def homophones(placeholder: str) -> list[tuple[str, str]]:
     return [(common, rare) for common, rare in (pair.split("/") for pair in found[1].split())]
 
 
-def speak(text: str, path: Path) -> None:
+def speak(text: str, path: Path, voice: str = VOICE) -> None:
     """Write `text` as speech into a WAV file: 16-bit mono at `ESPEAK_RATE`."""
-    subprocess.run([*_ESPEAK, "-w", str(path), text], check=True, capture_output=True)
+    subprocess.run([*_ESPEAK, "-v", voice, "-w", str(path), text], check=True, capture_output=True)
 
 
 def recording(
@@ -90,7 +93,7 @@ def word_error_rate(reference: str, hypothesis: str) -> float:
     return float(jiwer.wer(_plain(reference), _plain(hypothesis)))
 
 
-_ESPEAK = ("espeak-ng", "-v", "en-us", "-s", "150")
+_ESPEAK = ("espeak-ng", "-s", "150")
 
 
 def _filled(pattern: str, words: dict[str, list[str]], chance: random.Random) -> str:
@@ -114,7 +117,7 @@ def _clips(seed: int, seconds: float | None, count: int | None) -> Iterator[tupl
 
 
 def _samples(text: str) -> bytes:
-    spoken = subprocess.run([*_ESPEAK, "--stdout", text], check=True, capture_output=True)
+    spoken = subprocess.run([*_ESPEAK, "-v", VOICE, "--stdout", text], check=True, capture_output=True)
     return spoken.stdout[44:]  # espeak-ng writes the canonical 44-byte WAV header
 
 

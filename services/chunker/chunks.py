@@ -15,8 +15,9 @@ from services.chunker.decode import Decoding, decoded
 from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
 from services.chunker.tracks import Numbered, Tracks
+from services.contracts.channels import Channels
 from services.contracts.inference import SAMPLE_RATE
-from services.contracts.messages import Channels, ChunkCut, Problem, Range
+from services.contracts.messages import ChunkCut, Problem, Range
 
 
 class ReadyChunk(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from services.contracts.channels import Channel
+
 MAX_WORDS = 5_000
 MAX_WORD_CHARACTERS = 64
 MAX_TOTAL_BYTES = 256 * 1024
@@ -82,6 +84,7 @@ class HotwordHit(msgspec.Struct, frozen=True, kw_only=True):
 
     word: str
     time: float
+    channel: Channel = msgspec.UNSET
 
 
 class SuspectedHotword(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +94,7 @@ class SuspectedHotword(msgspec.Struct, frozen=True, kw_only=True):
     time: float
     avg_logprob: float
     """Average over the word's tokens, without bias; natural log."""
+    channel: Channel = msgspec.UNSET
 
 
 class HotwordsReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
+from services.contracts.channels import Channel
 from services.contracts.hotwords import Hotwords, HotwordsReport
 
 SAMPLE_RATE = 16_000
@@ -65,6 +66,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     avg_logprob: float = 0.0
     no_speech_prob: float = 0.0
     compression_ratio: float = 0.0
+    channel: Channel = msgspec.UNSET
 
 
 class Word(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +75,7 @@ class Word(msgspec.Struct, frozen=True, kw_only=True):
     start: float
     end: float
     word: str
+    channel: Channel = msgspec.UNSET
 
 
 class InferenceResult(msgspec.Struct, frozen=True, kw_only=True):

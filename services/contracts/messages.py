@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
+from services.contracts.channels import Channels
 from services.contracts.hotwords import Hotwords, HotwordsReport, ListUsed
 from services.contracts.inference import InferenceOptions, Segment, Task, Timestamps, Word
 
@@ -21,15 +22,6 @@ class Priority(StrEnum):
     NORMAL = "normal"
     LOW = "low"
     """Bulk work: it takes what is idle, and a small share where nothing is."""
-
-
-class Channels(StrEnum):
-    """What becomes of the channels of a recording."""
-
-    MIX = "mix"
-    """All together, as one."""
-    SPLIT = "split"
-    """Each transcribed on its own: the parties of a call."""
 
 
 class Lane(StrEnum):

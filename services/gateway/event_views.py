@@ -4,6 +4,7 @@ from typing import TypedDict
 
 import msgspec
 
+from services.contracts.channels import Channel, told
 from services.contracts.hotwords import HotwordsReport
 from services.contracts.inference import Segment, Word
 from services.contracts.messages import (
@@ -15,9 +16,8 @@ from services.contracts.messages import (
     JobRecord,
     JobState,
     Problem,
-    Range,
 )
-from services.gateway.transcript import Stretch, seconds, stretches
+from services.gateway.transcript import Stretch, seconds, skipped_at_end, stretches
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,7 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     start: float
     end: float
     skipped: list[Stretch]
+    channel: Channel = msgspec.UNSET
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +44,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     hotwords_revision: int
     """Of the job's hotwords as this chunk had them."""
     notices: tuple[str, ...]
+    channel: Channel = msgspec.UNSET
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +55,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True):
     end: float
     attempt: int
     error: Problem
+    channel: Channel = msgspec.UNSET
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,13 +78,14 @@ class Place(TypedDict):
     chunk: int
     start: float
     end: float
+    channel: Channel
 
 
 def named(event: JobEvent) -> tuple[str, EventView]:
     """An event's name and data."""
     match event:
         case ChunkCut():
-            return "cut", Cut(**_place(event), skipped=stretches(event.skipped))
+            return "cut", Cut(**_place(event), skipped=stretches(event.skipped, event.channel))
         case ChunkTranscribed():
             return "text", Text(
                 **_place(event),
@@ -96,27 +100,32 @@ def named(event: JobEvent) -> tuple[str, EventView]:
         case ChunkFailed():
             return "gap", Failed(**_place(event), attempt=event.attempt, error=event.problem)
         case JobEnded():
-            return "end", _end(event.state, event.duration, event.chunks, event.skipped, event.problem)
+            return "end", _end(
+                event.state, event.duration, event.chunks, skipped_at_end(event), event.problem
+            )
 
 
 def end_of_record(record: JobRecord) -> End:
     """The end of a job whose events are gone."""
-    return _end(record.state, record.duration or 0, 0, (), record.problem)
+    return _end(record.state, record.duration or 0, 0, [], record.problem)
 
 
 def _place(event: ChunkCut | ChunkTranscribed | ChunkFailed) -> Place:
-    return {"chunk": event.chunk, "start": seconds(event.start), "end": seconds(event.end)}
+    return {
+        "chunk": event.chunk,
+        "start": seconds(event.start),
+        "end": seconds(event.end),
+        "channel": told(event.channel),
+    }
 
 
-def _end(
-    state: JobState, duration: int, chunks: int, skipped: tuple[Range, ...], problem: Problem | None
-) -> End:
+def _end(state: JobState, duration: int, chunks: int, skipped: list[Stretch], problem: Problem | None) -> End:
     completed = state is JobState.COMPLETED
     return End(
         status=state,
         duration=seconds(duration),
         chunks=chunks,
-        skipped=stretches(skipped),
+        skipped=skipped,
         error=None if completed else problem,
         notice=problem if completed else None,
     )

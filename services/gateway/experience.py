@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 
 import msgspec
 
+from services.contracts.channels import Channels
 from services.contracts.messages import Lane
 from services.gateway.ledger import Ledger, Open
 
@@ -34,7 +35,7 @@ class Experience:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._costs: dict[Lane, tuple[float, float] | None] = {}
+        self._costs: dict[tuple[Lane, Channels], tuple[float, float] | None] = {}
         self._densities: dict[str, float | None] = {}
 
     def left(self, job: Open, now: float) -> float | None:
@@ -47,11 +48,12 @@ class Experience:
 
     def whole(self, job: Open) -> float | None:
         """Seconds from a job's begin to its end; None where nothing tells."""
-        if job.lane not in self._costs:
-            self._costs[job.lane] = self._cost(job.lane)
+        like = (job.lane, job.channels)
+        if like not in self._costs:
+            self._costs[like] = self._cost(*like)
         if job.kind not in self._densities:
             self._densities[job.kind] = self._density(job.kind)
-        cost, density = self._costs[job.lane], self._densities[job.kind]
+        cost, density = self._costs[like], self._densities[job.kind]
         if cost is None or density is None or not job.bytes:
             return None
         return cost[0] + cost[1] * density * job.bytes
@@ -71,12 +73,14 @@ class Experience:
         size = sum(one.bytes for one in recent)
         return sum(one.seconds for one in recent) / size if size else None
 
-    def _cost(self, lane: Lane) -> tuple[float, float] | None:
+    def _cost(self, lane: Lane, channels: Channels) -> tuple[float, float] | None:
         """What any job takes, and each second of audio beside it: a line through the lane's last jobs.
 
-        Recordings of about one length cannot tell these apart: then all of it is by the second.
+        Recordings of about one length cannot tell these apart: then all of it is by the second. Where each
+        channel is on its own a second costs several times as much.
         """
-        last = [one for one in self._ledger.ended if one.lane is lane]
+        like = (lane, channels)
+        last = [one for one in self._ledger.ended if (one.lane, one.channels) == like]
         lengths, times = [one.seconds for one in last], [one.took for one in last]
         length, time = _mean(lengths), _mean(times)
         if not length:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from services.contracts.channels import Channels
 from services.contracts.hotwords import MAX_BOOST, Hotwords, InvalidHotwords, validated
 from services.contracts.inference import MAX_PROMPT_CHARACTERS, Task, Timestamps
 from services.contracts.languages import NAMES
@@ -29,6 +30,7 @@ FIELDS = (
     "skip_silence",
     "priority",
     "callback_url",
+    "channels",
 )
 MAX_NAME_CHARACTERS = 200
 UNNAMED = "recording"
@@ -83,6 +85,7 @@ def job_options(fields: Mapping[str, str], stored: Hotwords, receivers: Destinat
         skip_silence=_switch(fields, "skip_silence", default=True),
         priority=_choice(fields, "priority", Priority, Priority.NORMAL),
         callback_url=receivers.checked(url) if (url := fields.get("callback_url", "").strip()) else None,
+        channels=_choice(fields, "channels", Channels, Channels.MIX),
     )
 
 

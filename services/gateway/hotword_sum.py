@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from itertools import accumulate
+from operator import attrgetter
 
 import msgspec
 
@@ -16,6 +17,7 @@ from services.contracts.hotwords import (
     SuspectedHotword,
 )
 from services.contracts.messages import ChunkTranscribed, JobRecord
+from services.gateway.channels import merged
 
 SUSPECTED_TOLD = 100
 """Hits that may be false, the most doubtful ones of a job."""
@@ -65,7 +67,7 @@ def summed(record: JobRecord, chunks: Sequence[ChunkTranscribed]) -> HotwordsSum
         given=max(report.given for report in last),
         applied=_applied(last),
         dropped=tuple({word.word: word for report in last for word in report.dropped}.values()),
-        hits=tuple(hit for report in reports for hit in report.hits),
+        hits=tuple(merged([hit for report in reports for hit in report.hits], attrgetter("time"))),
         suspected=_most_doubtful(reports),
         words=_counts(record.options.hotwords or Hotwords(), reports, now),
     )

@@ -94,7 +94,7 @@ async def get_transcript(request: web.Request) -> web.Response:
         return json_response(await _whole(request, record, found), headers=headers)
     text = {Format.SRT: subtitles.srt, Format.VTT: subtitles.vtt}.get(wanted)
     return web.Response(
-        text=text(found.lines) if text else found.text + "\n",
+        text=text(found.cues) if text else found.text + "\n",
         content_type=TEXT_TYPES[wanted],
         charset="utf-8",
         headers=headers,

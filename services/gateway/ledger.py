@@ -5,6 +5,7 @@ from bisect import insort
 
 import msgspec
 
+from services.contracts.channels import Channels
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import JobRecord, JobState, Lane
 
@@ -23,6 +24,7 @@ class Open(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     """Of its upload, as stored or as announced; 0 while unknown."""
     kind: str
+    channels: Channels
 
 
 class Ended(msgspec.Struct, frozen=True, order=True):
@@ -37,6 +39,7 @@ class Ended(msgspec.Struct, frozen=True, order=True):
     bytes: int
     seconds: float
     """Of audio."""
+    channels: Channels
 
     @property
     def took(self) -> float:
@@ -119,6 +122,7 @@ def _open(record: JobRecord) -> Open:
         started_at=None if record.state is JobState.QUEUED else record.started_at,
         bytes=record.upload_bytes or record.announced_bytes or 0,
         kind=_kind(record.name),
+        channels=record.options.channels,
     )
 
 
@@ -137,6 +141,7 @@ def _ended(record: JobRecord) -> Ended | None:
         kind=_kind(record.name),
         bytes=record.upload_bytes,
         seconds=duration / SAMPLE_RATE,
+        channels=record.options.channels,
     )
 
 

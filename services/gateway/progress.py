@@ -3,7 +3,15 @@
 import msgspec
 
 from services.contracts.inference import SAMPLE_RATE
-from services.contracts.messages import ChunkCut, ChunkFailed, ChunkTranscribed, JobEnded, JobEvent, JobState
+from services.contracts.messages import (
+    ChunkCut,
+    ChunkFailed,
+    ChunkTranscribed,
+    JobEnded,
+    JobEvent,
+    JobState,
+    Range,
+)
 from services.gateway.tempo import Tempo
 
 MOST_BEFORE_END = 99
@@ -24,6 +32,8 @@ class Progress:
     """Events in the order of their stream go in, the state of affairs comes out.
 
     `percent` never falls within an attempt; the gaps that a new attempt tries again are not done in it.
+    Where channels are apart, their work counts as that of one recording: what waits on one of two channels
+    is half done.
     """
 
     def __init__(self) -> None:
@@ -34,11 +44,14 @@ class Progress:
         self.tempo = Tempo()
         """How fast the texts of the first attempt come."""
         self._known: dict[int, int] = {}
-        self._done: dict[int, int] = {}
-        """Samples of each settled chunk and of the silence before it."""
+        """Samples of each chunk and of the silence before it, which is settled with it."""
+        self._done: set[int] = set()
         self._gaps: dict[int, int] = {}
         """The latest attempt that failed, of each chunk without text."""
-        self._done_samples = 0
+        self._channels: set[int] = set()
+        """Those with speech, where they are apart."""
+        self._waiting_samples = 0
+        """Of the chunks that are not settled."""
         self._cut_samples = 0
         self._attempt = 0
         self._percent = 0
@@ -53,11 +66,11 @@ class Progress:
                 self._plan(event)
             case ChunkTranscribed():
                 self._gaps.pop(event.chunk, None)
-                self._finish(event.chunk, event.end - event.start, at, event.endpoint_seconds)
+                self._finish(event, at, event.endpoint_seconds)
             case ChunkFailed():
                 if event.chunk not in self._done or event.chunk in self._gaps:
                     self._gaps[event.chunk] = event.attempt
-                self._finish(event.chunk, event.end - event.start, at)
+                self._finish(event, at)
             case JobEnded():
                 self.ended = event
 
@@ -75,30 +88,45 @@ class Progress:
         if attempt > self._attempt:
             self._attempt, self._percent = attempt, 0
         total, again = self._total(source_bytes, duration), self._tried_again()
-        done_samples = self._done_samples - sum(self._done[chunk] for chunk in again)
+        waiting = self._waiting_samples + sum(self._known[chunk] for chunk in again)
+        done_samples = self._done_samples(waiting)
         self._percent = max(self._percent, self._share(done_samples, total))
         return View(
             percent=self._percent,
             transcribed_seconds=round(done_samples / SAMPLE_RATE, 2),
             total_seconds=None if total is None else round(total / SAMPLE_RATE, 2),
             chunks_done=len(self._done) - len(again),
-            chunks_known=max(len(self._known), len(self._done)),
+            chunks_known=len(self._known),
             gaps=len(self._gaps),
         )
 
     def _plan(self, cut: ChunkCut) -> None:
-        if cut.chunk in self._known:
-            return
-        self._known[cut.chunk] = sum(skipped.end - skipped.start for skipped in cut.skipped)
-        self._cut_samples = max(self._cut_samples, cut.end)
+        self._know(cut, cut.skipped)
         self.source_bytes = max(self.source_bytes, cut.source_bytes)
 
-    def _finish(self, chunk: int, samples: int, at: float, took: float = 0.0) -> None:
-        """A settled chunk settles the silence before it, too."""
-        if chunk not in self._done:
-            self._done[chunk] = samples + self._known.get(chunk, 0)
-            self._done_samples += self._done[chunk]
-            self.tempo.add(at, self._done_samples / SAMPLE_RATE, took)
+    def _know(
+        self, event: ChunkCut | ChunkTranscribed | ChunkFailed, skipped: tuple[Range, ...] = ()
+    ) -> None:
+        """A chunk waits with the silence before it; that of a channel is not waited for beside the others."""
+        if event.chunk in self._known:
+            return
+        before = skipped if event.channel is None else ()
+        samples = event.end - event.start + sum(silence.end - silence.start for silence in before)
+        self._known[event.chunk] = samples
+        self._waiting_samples += samples
+        self._cut_samples = max(self._cut_samples, event.end)
+        if event.channel is not None:
+            self._channels.add(event.channel)
+
+    def _finish(self, event: ChunkTranscribed | ChunkFailed, at: float, took: float = 0.0) -> None:
+        self._know(event)
+        if event.chunk not in self._done:
+            self._done.add(event.chunk)
+            self._waiting_samples -= self._known[event.chunk]
+            self.tempo.add(at, self._done_samples(self._waiting_samples) / SAMPLE_RATE, took)
+
+    def _done_samples(self, waiting: int) -> int:
+        return self._cut_samples - waiting // max(1, len(self._channels))
 
     def _tried_again(self) -> list[int]:
         """Gaps whose outcome in the current attempt is still to come."""

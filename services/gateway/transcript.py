@@ -1,10 +1,13 @@
 """The words of a job so far, put in order from its events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from enum import StrEnum
+from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
+from services.contracts.channels import Channel, told
 from services.contracts.inference import SAMPLE_RATE, Word
 from services.contracts.messages import (
     ChunkCut,
@@ -16,6 +19,7 @@ from services.contracts.messages import (
     Problem,
     Range,
 )
+from services.gateway.channels import labelled, merged
 from services.gateway.hotword_sum import HotwordsSum, summed
 
 UNSPACED = ("zh", "ja", "yue", "th", "lo", "km", "my", "bo")
@@ -36,6 +40,7 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 
     start: float
     end: float
+    channel: Channel = msgspec.UNSET
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +49,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
     start: float
     end: float
     error: Problem
+    channel: Channel = msgspec.UNSET
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +59,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     end: float
     text: str
     chunk: int
+    channel: Channel = msgspec.UNSET
 
 
 class Transcript:
@@ -88,8 +95,16 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """Everything said so far."""
-        return joined((chunk.text, chunk.language) for chunk in self.chunks)
+        """Everything said so far; a line for each turn, with its label, where channels are apart."""
+        chunks = self.chunks
+        if not chunks or chunks[0].channel is None:
+            return joined((chunk.text, chunk.language) for chunk in chunks)
+        language = {chunk.chunk: chunk.language for chunk in chunks}
+        turns = groupby((line for line in self.lines if line.text), key=attrgetter("channel"))
+        return "\n".join(
+            labelled(joined((line.text, language[line.chunk]) for line in turn), channel)
+            for channel, turn in turns
+        )
 
     @property
     def language(self) -> str | None:
@@ -101,33 +116,32 @@ class Transcript:
 
     @property
     def lines(self) -> list[Line]:
-        """The segments of all chunks."""
-        return [
-            Line(start=segment.start, end=segment.end, text=segment.text.strip(), chunk=chunk.chunk)
-            for chunk in self.chunks
-            for segment in chunk.segments
-        ]
+        """The segments of all chunks, in the order in which they begin where channels are apart."""
+        return merged([line for chunk in self.chunks for line in _lines(chunk)])
+
+    @property
+    def cues(self) -> list[Line]:
+        """The same as they are to be read without anything beside them: with their labels."""
+        return [msgspec.structs.replace(line, text=labelled(line.text, line.channel)) for line in self.lines]
 
     @property
     def words(self) -> list[Word] | None:
         """The words of all chunks, None where no times of words were asked for."""
         timed = [chunk.words for chunk in self.chunks if chunk.words is not None]
-        return [word for words in timed for word in words] if timed else None
+        return merged([word for words in timed for word in words]) if timed else None
 
     @property
     def gaps(self) -> list[Gap]:
         """Stretches that failed and have no text since."""
         missing = sorted(self._gaps.keys() - self._texts.keys())
-        return [
-            Gap(start=seconds(gap.start), end=seconds(gap.end), error=gap.problem)
-            for gap in (self._gaps[number] for number in missing)
-        ]
+        return merged([_gap(self._gaps[number]) for number in missing])
 
     @property
     def skipped(self) -> list[Stretch]:
         """Stretches without speech."""
-        before = [silence for number in sorted(self._cuts) for silence in self._cuts[number].skipped]
-        return stretches((*before, *(self.ended.skipped if self.ended else ())))
+        cuts = [self._cuts[number] for number in sorted(self._cuts)]
+        before = [silence for cut in cuts for silence in stretches(cut.skipped, cut.channel)]
+        return merged(before + (skipped_at_end(self.ended) if self.ended else []))
 
     @property
     def notices(self) -> list[str]:
@@ -144,12 +158,23 @@ def seconds(samples: int) -> float:
     return round(samples / SAMPLE_RATE, 3)
 
 
-def stretches(ranges: tuple[Range, ...]) -> list[Stretch]:
+def stretches(ranges: tuple[Range, ...], channel: int | None = None) -> list[Stretch]:
     """Ranges of samples in seconds."""
-    return [Stretch(start=seconds(silence.start), end=seconds(silence.end)) for silence in ranges]
+    return [
+        Stretch(start=seconds(silence.start), end=seconds(silence.end), channel=told(channel))
+        for silence in ranges
+    ]
 
 
-def joined(texts: Iterator[tuple[str, str]]) -> str:
+def skipped_at_end(end: JobEnded) -> list[Stretch]:
+    """Stretches without speech after the last chunk, or after the last one of each channel."""
+    apart = enumerate(end.skipped_by_channel)
+    return stretches(end.skipped) + [
+        silence for channel, ranges in apart for silence in stretches(ranges, channel)
+    ]
+
+
+def joined(texts: Iterable[tuple[str, str]]) -> str:
     """Texts one after the other, each with its language: a space between, except where none is written."""
     whole = ""
     for text, language in texts:
@@ -166,3 +191,24 @@ def following(text: str, language: str, *, begun: bool) -> str:
 def spaced(piece: str, language: str) -> str:
     """With a space before it, where the language is written with any."""
     return piece if language in UNSPACED else f" {piece}"
+
+
+def _lines(chunk: ChunkTranscribed) -> list[Line]:
+    """A chunk's segments; some endpoints give none, and a channel's text then stands as one."""
+    if not chunk.segments and chunk.channel is not None:
+        start, end = seconds(chunk.start), seconds(chunk.end)
+        return [Line(start=start, end=end, text=chunk.text, chunk=chunk.chunk, channel=chunk.channel)]
+    return [
+        Line(
+            start=segment.start,
+            end=segment.end,
+            text=segment.text.strip(),
+            chunk=chunk.chunk,
+            channel=told(chunk.channel),
+        )
+        for segment in chunk.segments
+    ]
+
+
+def _gap(gap: ChunkFailed) -> Gap:
+    return Gap(start=seconds(gap.start), end=seconds(gap.end), error=gap.problem, channel=told(gap.channel))

@@ -15,6 +15,7 @@ from services.common.documents import Documents
 from services.common.errors import Permanent, ServiceError
 from services.common.room import when_room
 from services.contracts import topology
+from services.contracts.channels import Channel, told
 from services.contracts.dead_letters import dead_letter
 from services.contracts.hotwords import HotwordsReport
 from services.contracts.identifiers import run_id
@@ -195,17 +196,20 @@ def _event(
     seconds: float,
     hotwords_revision: int,
 ) -> ChunkTranscribed:
-    """The result with its times moved from the chunk's start to the recording's."""
+    """The result with its times moved from the chunk's start to the recording's, and with its channel."""
     offset = command.start / SAMPLE_RATE
+    channel = told(command.channel)
     return ChunkTranscribed(
         chunk=command.chunk,
         start=command.start,
         end=command.end,
         text=result.text.strip(),
         language=result.language,
-        segments=tuple(_moved_segment(segment, offset) for segment in result.segments),
-        words=None if result.words is None else tuple(_moved_word(word, offset) for word in result.words),
-        hotwords=_moved_report(result, offset),
+        segments=tuple(_moved_segment(segment, offset, channel) for segment in result.segments),
+        words=None
+        if result.words is None
+        else tuple(_moved_word(word, offset, channel) for word in result.words),
+        hotwords=_moved_report(result, offset, channel),
         notices=notices,
         endpoint_seconds=round(seconds, MILLISECONDS),
         hotwords_revision=hotwords_revision,
@@ -213,26 +217,33 @@ def _event(
     )
 
 
-def _moved_segment(segment: Segment, offset: float) -> Segment:
+def _moved_segment(segment: Segment, offset: float, channel: Channel) -> Segment:
     return msgspec.structs.replace(
         segment,
         start=round(segment.start + offset, MILLISECONDS),
         end=round(segment.end + offset, MILLISECONDS),
         text=segment.text.strip(),
+        channel=channel,
     )
 
 
-def _moved_word(word: Word, offset: float) -> Word:
+def _moved_word(word: Word, offset: float, channel: Channel) -> Word:
     return msgspec.structs.replace(
-        word, start=round(word.start + offset, MILLISECONDS), end=round(word.end + offset, MILLISECONDS)
+        word,
+        start=round(word.start + offset, MILLISECONDS),
+        end=round(word.end + offset, MILLISECONDS),
+        channel=channel,
     )
 
 
-def _moved_report(result: InferenceResult, offset: float) -> HotwordsReport | None:
+def _moved_report(result: InferenceResult, offset: float, channel: Channel) -> HotwordsReport | None:
     if result.hotwords is None:
         return None
     hits, suspected = (
-        tuple(msgspec.structs.replace(hit, time=round(hit.time + offset, MILLISECONDS)) for hit in found)
+        tuple(
+            msgspec.structs.replace(hit, time=round(hit.time + offset, MILLISECONDS), channel=channel)
+            for hit in found
+        )
         for found in (result.hotwords.hits, result.hotwords.suspected)
     )
     return msgspec.structs.replace(result.hotwords, hits=hits, suspected=suspected)

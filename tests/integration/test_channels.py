@@ -14,8 +14,9 @@ from services.chunker.chunks import ReadyChunk, Recording, Tools, chunks
 from services.chunker.problems import BadRecording
 from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
+from services.contracts.channels import Channels
 from services.contracts.inference import SAMPLE_RATE
-from services.contracts.messages import Channels, ChunkCut, Range
+from services.contracts.messages import ChunkCut, Range
 from tests.calls import SURROUND, Samples, encoded, party, silence, wav
 from tests.decoder import limits
 from tests.speech import FORMATS

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.contracts.channels import Channels
 from services.contracts.messages import JobOptions, JobRecord, JobState, Lane
 from services.gateway.forecast import Outlook, forecast
 from services.gateway.ledger import Ledger
@@ -21,16 +22,21 @@ def record(job: str, state: JobState, *, at: float, lane: Lane = Lane.SHORT, **f
         user="u",
         session="s",
         name="talk.mp3",
-        options=JobOptions(),
         created_at=at,
         lane=lane,
         state=state,
-        **{"upload_bytes": 60_000, **facts},
+        **{"options": JobOptions(), "upload_bytes": 60_000, **facts},
     )
 
 
 def ended(
-    job: str, *, seconds: float = 60.0, took: float = 30.0, lane: Lane = Lane.SHORT, at: float = NOW - 70
+    job: str,
+    *,
+    seconds: float = 60.0,
+    took: float = 30.0,
+    lane: Lane = Lane.SHORT,
+    at: float = NOW - 70,
+    **facts: Any,
 ) -> JobRecord:
     """One that ended at `at` and did not wait."""
     return record(
@@ -42,6 +48,7 @@ def ended(
         ended_at=at,
         duration=round(seconds * 16_000),
         upload_bytes=round(seconds * 1000),
+        **facts,
     )
 
 
@@ -200,3 +207,13 @@ def test_a_job_that_is_over_or_tried_again_has_no_outlook(facts: dict[str, Any])
     state = facts.pop("state")
     job = record("a", state, at=NOW - 60, **facts)
     assert told(job, ledger(job, ended("b")), view(done=1.0, total=9.0)) == Outlook()
+
+
+def test_jobs_whose_channels_are_apart_tell_nothing_of_others() -> None:
+    """Each second of theirs costs as much as one on every channel."""
+    apart = {"options": JobOptions(channels=Channels.SPLIT)}
+    call = waiting("new", since=10, **apart)
+    mixed, own = ended("a", took=30), ended("b", took=90, **apart)
+    assert forecast(call, view(), Tempo(), ledger(mixed, call), NOW).seconds_left is None
+    both = ledger(mixed, own, call)
+    assert forecast(call, view(), Tempo(), both, NOW).seconds_left == pytest.approx(90, rel=0.1)

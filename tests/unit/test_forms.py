@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.contracts.channels import Channels
 from services.contracts.hotwords import HotwordMethod, Hotwords
 from services.contracts.inference import Task, Timestamps
 from services.contracts.messages import JobOptions
@@ -26,6 +27,7 @@ def test_every_field_is_read() -> None:
         "timestamps": "word",
         "temperature": "0.5",
         "skip_silence": "False",
+        "channels": "split",
     }
     assert job_options(fields, NONE) == JobOptions(
         language="zh",
@@ -34,6 +36,7 @@ def test_every_field_is_read() -> None:
         timestamps=Timestamps.WORD,
         temperature=0.5,
         skip_silence=False,
+        channels=Channels.SPLIT,
     )
 
 
@@ -86,6 +89,7 @@ def test_the_language_may_be_left_to_the_model(language: str) -> None:
         ("boost_factor", "5.1"),
         ("boost_factor", "inf"),
         ("skip_silence", "yes"),
+        ("channels", "2"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_field(field: str, value: str) -> None:

@@ -1,5 +1,6 @@
 """Jobs: upload, list, follow, read, retry, cancel and delete."""
 
+from services.contracts.channels import Channels
 from services.contracts.hotwords import HotwordMethod
 from services.contracts.inference import Task, Timestamps
 from services.contracts.messages import Priority
@@ -67,6 +68,11 @@ OPTIONS: dict[str, dict[str, object]] = {
         "description": "`low` is for bulk work: it takes what is idle.",
     },
     "callback_url": {"type": "string", "description": "Who is told when the job has ended: a webhook."},
+    "channels": {
+        "enum": [*Channels],
+        "default": Channels.MIX,
+        "description": "`split` transcribes each channel on its own, up to 8, and tells which one spoke.",
+    },
 }
 """Of an upload, in the order of the form."""
 FORM = Raw(

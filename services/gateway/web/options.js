@@ -1,4 +1,4 @@
-// What the user asks of the next recordings: language, task, silence, priority.
+// What the user asks of the next recordings: language, task, silence, priority, channels.
 
 import { element, part } from "./element.js";
 import { currentLanguage, say } from "./i18n.js";
@@ -16,6 +16,7 @@ export class Options {
     this.task = part(root, "[name=task]");
     this.skipSilence = part(root, "[name=skip_silence]");
     this.low = part(root, "[name=priority]");
+    this.split = part(root, "[name=channels]");
     this.#listLanguages();
     this.#restore();
     document.addEventListener("languagechange", () => this.#listLanguages());
@@ -29,6 +30,7 @@ export class Options {
       ["task", this.task.value],
       ["skip_silence", String(this.skipSilence.checked)],
       ["priority", this.low.checked ? "low" : "normal"],
+      ["channels", this.split.checked ? "split" : "mix"],
     ];
   }
 
@@ -51,6 +53,7 @@ export class Options {
     this.task.value = recall("option.task") === "translate" ? "translate" : "transcribe";
     this.skipSilence.checked = recall("option.skip_silence") !== "false";
     this.low.checked = recall("option.priority") === "low";
+    this.split.checked = recall("option.channels") === "split";
   }
 
   #keep() {

@@ -23,7 +23,7 @@ export class Progress {
     if (chunk < this.#next || attempt < this.#attempt) return;
     this.#ends.set(chunk, end);
     while (this.#ends.has(this.#next)) {
-      this.#reached = this.#ends.get(this.#next);
+      this.#reached = Math.max(this.#reached, this.#ends.get(this.#next));
       this.#ends.delete(this.#next);
       this.#next += 1;
     }

@@ -29,6 +29,9 @@ export const ENGLISH = {
   "options.translate": "An English translation",
   "options.low": "Can wait",
   "options.low_hint": "For many recordings at once: they are transcribed while nothing else is, and a few beside it.",
+  "options.split": "Each channel on its own (calls)",
+  "options.split_hint":
+    "For recordings with each speaker on a channel: the text tells who spoke. Silent channels cost nothing.",
   "options.skip_silence": "Skip silence",
   "options.skip_silence_hint":
     "Stretches without speech are not sent to the model: faster, and nothing made up.",
@@ -158,6 +161,7 @@ export const ENGLISH = {
   "transcript.soon": "The first words are on their way…",
   "transcript.empty": "There is no text.",
   "transcript.silence": "{seconds} s of silence",
+  "transcript.channel": "Channel {number}",
   "transcript.gap": "No text from {start} to {end}. {reason}",
   "transcript.jump": "Newest text",
 

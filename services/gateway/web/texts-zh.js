@@ -29,6 +29,8 @@ export const CHINESE = {
   "options.translate": "英文译文",
   "options.low": "不着急",
   "options.low_hint": "适合一次上传许多录音：主要在空闲时转写，繁忙时只占很小一部分。",
+  "options.split": "各声道分别转写（通话）",
+  "options.split_hint": "适用于每位说话人各占一个声道的录音：文字会标明是谁在说。静音的声道不产生费用。",
   "options.skip_silence": "跳过静音",
   "options.skip_silence_hint": "没有语音的部分不送入模型：更快，也不会凭空产生文字。",
 
@@ -154,6 +156,7 @@ export const CHINESE = {
   "transcript.soon": "第一批文字马上就到……",
   "transcript.empty": "没有文字。",
   "transcript.silence": "静音 {seconds} 秒",
+  "transcript.channel": "声道 {number}",
   "transcript.gap": "{start} 至 {end} 没有文字。{reason}",
   "transcript.jump": "最新文字",
 
@@ -250,6 +253,7 @@ export const CHINESE = {
   "problem.no_sound_track": "这个视频没有声音，请上传带有音轨的版本。",
   "problem.unknown_codec": "不支持这种音频编码，请转换为 MP3、M4A 或 FLAC。",
   "problem.index_missing": "文件不完整：缺少位于末尾的索引。请上传完整的文件，或用录制它的程序修复。",
+  "problem.too_many_channels": "声道太多，最多可分别转写 8 个声道。请合并一些声道，或分成几个录音上传。",
   "problem.undecodable": "无法解码这个文件的声音，它可能已损坏。请完整播放检查，并转换为 MP3、M4A 或 FLAC。",
   "problem.decoder_stalled": "解码停滞，文件可能已损坏。请转换为 MP3、M4A 或 FLAC 后上传。",
   "problem.decoder_stopped": "解码在 {at} 处中止：占用的处理器时间过多。请转换为 MP3、M4A 或 FLAC 后上传。",

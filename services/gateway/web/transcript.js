@@ -1,6 +1,6 @@
-// The transcript on the page: chunks in order, whatever order they come in.
+// The transcript on the page: everything in the order of time, whatever order it comes in.
 
-import { ChunkItem, silenceLines } from "./chunk.js";
+import { ChunkItem, phrases, silenceLines } from "./chunk.js";
 import { element } from "./element.js";
 
 const NEAR_END_PIXELS = 60;
@@ -48,16 +48,18 @@ export class Transcript {
   }
 
   cut(event) {
-    this.#item(event.chunk).cut(event);
+    this.#item(event).cut(event);
   }
 
   /** Whether that is news: a job whose gaps are tried again tells everything once more. */
   heard(event) {
-    return this.#item(event.chunk).heard(event);
+    const news = this.#item(event).heard(event);
+    if (news && event.channel !== undefined) for (const phrase of phrases(event)) this.#place(phrase);
+    return news;
   }
 
   gap(event) {
-    this.#item(event.chunk).gap(event);
+    this.#item(event).gap(event);
   }
 
   end({ skipped }) {
@@ -68,7 +70,7 @@ export class Transcript {
     this.list.append(this.#tail);
   }
 
-  /** All text so far, a line for each chunk. */
+  /** All text so far, a line for each chunk, or for each phrase where channels are apart. */
   get text() {
     return this.#items.map((item) => item.text).filter(Boolean).join("\n");
   }
@@ -86,16 +88,20 @@ export class Transcript {
     return this.#items.at(-1)?.end ?? 0;
   }
 
-  #item(number) {
-    const known = this.#byNumber.get(number);
+  #item(event) {
+    const known = this.#byNumber.get(event.chunk);
     if (known) return known;
-    const item = new ChunkItem(number);
+    const item = new ChunkItem(event);
+    this.#place(item);
+    this.#byNumber.set(event.chunk, item);
+    return item;
+  }
+
+  #place(item) {
     let place = this.#items.length;
-    while (place > 0 && this.#items[place - 1].number > number) place -= 1;
+    while (place > 0 && isBefore(item, this.#items[place - 1])) place -= 1;
     this.list.insertBefore(item.node, this.#items[place]?.node ?? null);
     this.#items.splice(place, 0, item);
-    this.#byNumber.set(number, item);
-    return item;
   }
 
   /** Text has come, or lines that were only estimated were laid out: once a frame, after layout. */
@@ -119,4 +125,8 @@ export class Transcript {
   #distance() {
     return this.scroller.scrollHeight - this.scroller.scrollTop - this.scroller.clientHeight;
   }
+}
+
+function isBefore(one, other) {
+  return one.start < other.start || (one.start === other.start && one.channel < other.channel);
 }
