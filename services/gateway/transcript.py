@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from itertools import groupby
-from operator import attrgetter
 
 import msgspec
 
 from services.contracts.channels import Channel, told
-from services.contracts.inference import SAMPLE_RATE, Word
+from services.contracts.inference import SAMPLE_RATE, Segment, Word
 from services.contracts.messages import (
     ChunkCut,
     ChunkFailed,
@@ -94,15 +93,23 @@ class Transcript:
         return self._texts.get(number) or (gap if gap and gap.attempt >= attempt else None)
 
     @property
+    def phrases(self) -> list[tuple[ChunkTranscribed, Segment]]:
+        """The segments of all chunks, each with its chunk; those of several channels in the order of time."""
+        found = [(chunk, segment) for chunk in self.chunks for segment in _segments(chunk)]
+        if not found or found[0][0].channel is None:
+            return found
+        return sorted(found, key=lambda phrase: (phrase[1].start, phrase[0].channel))
+
+    @property
     def text(self) -> str:
         """Everything said so far; a line for each turn, with its label, where channels are apart."""
         chunks = self.chunks
         if not chunks or chunks[0].channel is None:
             return joined((chunk.text, chunk.language) for chunk in chunks)
-        language = {chunk.chunk: chunk.language for chunk in chunks}
-        turns = groupby((line for line in self.lines if line.text), key=attrgetter("channel"))
+        spoken = (phrase for phrase in self.phrases if phrase[1].text.strip())
+        turns = groupby(spoken, key=lambda phrase: phrase[0].channel)
         return "\n".join(
-            labelled(joined((line.text, language[line.chunk]) for line in turn), channel)
+            labelled(joined((segment.text, chunk.language) for chunk, segment in turn), told(channel))
             for channel, turn in turns
         )
 
@@ -116,12 +123,21 @@ class Transcript:
 
     @property
     def lines(self) -> list[Line]:
-        """The segments of all chunks, in the order in which they begin where channels are apart."""
-        return merged([line for chunk in self.chunks for line in _lines(chunk)])
+        """The same as the API tells them."""
+        return [
+            Line(
+                start=segment.start,
+                end=segment.end,
+                text=segment.text.strip(),
+                chunk=chunk.chunk,
+                channel=told(chunk.channel),
+            )
+            for chunk, segment in self.phrases
+        ]
 
     @property
     def cues(self) -> list[Line]:
-        """The same as they are to be read without anything beside them: with their labels."""
+        """The lines as they are read with nothing beside them: with their labels."""
         return [msgspec.structs.replace(line, text=labelled(line.text, line.channel)) for line in self.lines]
 
     @property
@@ -193,21 +209,13 @@ def spaced(piece: str, language: str) -> str:
     return piece if language in UNSPACED else f" {piece}"
 
 
-def _lines(chunk: ChunkTranscribed) -> list[Line]:
-    """A chunk's segments; some endpoints give none, and a channel's text then stands as one."""
-    if not chunk.segments and chunk.channel is not None:
-        start, end = seconds(chunk.start), seconds(chunk.end)
-        return [Line(start=start, end=end, text=chunk.text, chunk=chunk.chunk, channel=chunk.channel)]
-    return [
-        Line(
-            start=segment.start,
-            end=segment.end,
-            text=segment.text.strip(),
-            chunk=chunk.chunk,
-            channel=told(chunk.channel),
-        )
-        for segment in chunk.segments
-    ]
+def _segments(chunk: ChunkTranscribed) -> tuple[Segment, ...]:
+    """Some endpoints give none: the text of a channel, which is told by segments, is then one."""
+    if chunk.segments or chunk.channel is None:
+        return chunk.segments
+    return (
+        Segment(start=seconds(chunk.start), end=seconds(chunk.end), text=chunk.text, channel=chunk.channel),
+    )
 
 
 def _gap(gap: ChunkFailed) -> Gap:

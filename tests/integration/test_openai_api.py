@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from services.common.bus import Bus
@@ -166,6 +167,38 @@ async def test_diarized_json_has_one_speaker(gateway: Gateway, bus: Bus) -> None
         "speaker": "A",
     }
     assert (found["task"], found["duration"]) == ("transcribe", 40.0)
+
+
+async def test_channels_are_speakers_where_they_are_apart(gateway: Gateway, bus: Bus) -> None:
+    talk = (
+        on(cut(0), 0),
+        on(text(0, "Fine."), 1),
+        on(text(1, "Bye."), 1),
+        on(text(2, "Hello."), 0),
+        ended(2),
+    )
+    asked_for = {"channels": "split", "response_format": "diarized_json"}
+    _answer, body = await answered(gateway, bus, *talk, **asked_for)
+    found = json.loads(body)
+    assert [(one["speaker"], one["text"]) for one in found["segments"]] == [
+        ("B", "Fine."),
+        ("B", "Bye."),
+        ("A", "Hello."),
+    ]
+    assert found["text"] == "Channel 2: Fine. Bye.\nChannel 1: Hello."
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"), [("srt", "\nChannel 2: Fine.\n"), ("verbose_json", '"channel":1}')]
+)
+async def test_every_format_names_the_channels(gateway: Gateway, bus: Bus, wanted: str, told: str) -> None:
+    talk = (on(text(0, "Fine."), 1), on(text(1, "Bye."), 0), ended(2))
+    _answer, body = await answered(gateway, bus, *talk, channels="split", response_format=wanted)
+    assert told in body
+
+
+def on(event: JobEvent, channel: int) -> JobEvent:
+    return msgspec.structs.replace(event, channel=channel)
 
 
 async def events_of(answer: aiohttp.ClientResponse) -> AsyncIterator[dict[str, Any]]:

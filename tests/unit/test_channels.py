@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from services.common.subtitles import srt, vtt
-from services.contracts.hotwords import HotwordHit, HotwordMethod, HotwordsReport
 from services.contracts.inference import SAMPLE_RATE, Segment, Word
 from services.contracts.messages import (
     ChunkCut,
@@ -167,19 +166,6 @@ def test_events_tell_the_channel_in_every_part(event: JobEvent) -> None:
 def test_the_end_tells_the_silence_of_each_channel() -> None:
     data = msgspec.to_builtins(named(ended(40))[1])
     assert data["skipped"] == [{"start": 0.0, "end": 40.0, "channel": 1}]
-
-
-def test_hotwords_are_found_in_the_order_of_time() -> None:
-    def report(channel: int, *times: float) -> HotwordsReport:
-        hits = tuple(HotwordHit(word="Anna", time=time, channel=channel) for time in times)
-        return HotwordsReport(method=HotwordMethod.LOGIT_BIAS, given=1, applied=1, hits=hits)
-
-    found = of(
-        msgspec.structs.replace(text(0, 0, (0.0, "Anna")), hotwords=report(0, 1.0, 9.0)),
-        msgspec.structs.replace(text(1, 1, (0.0, "Anna")), hotwords=report(1, 4.0)),
-    ).hotwords
-    assert found is not None
-    assert [(hit.time, hit.channel) for hit in found.hits] == [(1.0, 0), (4.0, 1), (9.0, 0)]
 
 
 def view(*events: JobEvent, duration: float | None = None, attempt: int = 0) -> View:

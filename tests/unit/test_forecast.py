@@ -211,9 +211,9 @@ def test_a_job_that_is_over_or_tried_again_has_no_outlook(facts: dict[str, Any])
 
 def test_jobs_whose_channels_are_apart_tell_nothing_of_others() -> None:
     """Each second of theirs costs as much as one on every channel."""
-    apart = {"options": JobOptions(channels=Channels.SPLIT)}
-    call = waiting("new", since=10, **apart)
-    mixed, own = ended("a", took=30), ended("b", took=90, **apart)
+    apart = JobOptions(channels=Channels.SPLIT)
+    call = waiting("new", since=10, options=apart)
+    mixed, own = ended("a", took=30), ended("b", took=90, options=apart)
     assert forecast(call, view(), Tempo(), ledger(mixed, call), NOW).seconds_left is None
     both = ledger(mixed, own, call)
     assert forecast(call, view(), Tempo(), both, NOW).seconds_left == pytest.approx(90, rel=0.1)

@@ -87,6 +87,13 @@ def test_reports_are_summed_in_the_order_of_the_recording() -> None:
     assert [hit.word for hit in found.hits] == ["Bob", "Anna"]
 
 
+def test_hits_on_several_channels_stand_in_the_order_of_time() -> None:
+    on_first = tuple(HotwordHit(word="Anna", time=time, channel=0) for time in (1.0, 9.0))
+    on_second = (HotwordHit(word="Bob", time=4.0, channel=1),)
+    found = told(report(hits=on_first), report(hits=on_second))
+    assert [(hit.time, hit.channel) for hit in found.hits] == [(1.0, 0), (4.0, 1), (9.0, 0)]
+
+
 def test_a_silent_chunk_has_no_say_in_how_many_were_applied() -> None:
     assert told(*(report(applied=count) for count in (3, 0, 3))).applied == 3
     assert told(report(applied=0), report(applied=0)).applied == 0

@@ -5,7 +5,8 @@ import math
 import msgspec
 
 from services.common import subtitles
-from services.contracts.inference import SAMPLE_RATE, Task, Timestamps
+from services.contracts.channels import told
+from services.contracts.inference import SAMPLE_RATE, Segment, Task, Timestamps
 from services.contracts.languages import name_of
 from services.contracts.messages import ChunkTranscribed, JobOptions
 from services.gateway.openai.fields import Format, Wanted
@@ -22,8 +23,8 @@ from services.gateway.transcript import Transcript, seconds, spaced
 
 SEEK_SAMPLES = SAMPLE_RATE // 100
 UNKNOWN_LANGUAGE = "unknown"
-SPEAKER = "A"
-"""Nobody tells speakers apart."""
+SPEAKERS = "ABCDEFGH"
+"""By their channels; nobody tells apart those who speak on one."""
 TYPES = {Format.TEXT: "text/plain", Format.SRT: "text/plain", Format.VTT: "text/vtt"}
 JSON_TYPE = "application/json"
 
@@ -41,9 +42,9 @@ class Rendering(msgspec.Struct, frozen=True):
             case Format.TEXT:
                 return (self.transcript.text + "\n").encode()
             case Format.SRT:
-                return subtitles.srt(self.transcript.lines).encode()
+                return subtitles.srt(self.transcript.cues).encode()
             case Format.VTT:
-                return subtitles.vtt(self.transcript.lines).encode()
+                return subtitles.vtt(self.transcript.cues).encode()
             case Format.VERBOSE_JSON:
                 return msgspec.json.encode(self._verbose())
             case Format.DIARIZED_JSON:
@@ -98,10 +99,9 @@ class Rendering(msgspec.Struct, frozen=True):
                 avg_logprob=segment.avg_logprob,
                 compression_ratio=segment.compression_ratio,
                 no_speech_prob=segment.no_speech_prob,
+                channel=told(chunk.channel),
             )
-            for number, (chunk, segment) in enumerate(
-                (chunk, segment) for chunk in self.transcript.chunks for segment in chunk.segments
-            )
+            for number, (chunk, segment) in enumerate(self.transcript.phrases)
         ]
 
     def _json(self) -> Transcription:
@@ -129,7 +129,7 @@ class Rendering(msgspec.Struct, frozen=True):
             task=self.options.task,
             duration=self.duration,
             text=heard.text,
-            segments=[segment for chunk in heard.chunks for segment in spoken.segments(chunk)],
+            segments=[spoken.phrase(chunk, segment) for chunk, segment in heard.phrases],
             usage=self.usage,
             gaps=heard.gaps,
             notices=heard.notices,
@@ -137,21 +137,22 @@ class Rendering(msgspec.Struct, frozen=True):
 
 
 class Speaking:
-    """Numbers the phrases of one chunk after the other."""
+    """Numbers the phrases one after the other."""
 
     def __init__(self) -> None:
         self._count = 0
 
     def segments(self, chunk: ChunkTranscribed) -> list[DiarizedSegment]:
         """The chunk's phrases."""
-        first, self._count = self._count + 1, self._count + len(chunk.segments)
-        return [
-            DiarizedSegment(
-                id=f"seg_{number:03}",
-                start=segment.start,
-                end=segment.end,
-                text=segment.text,
-                speaker=SPEAKER,
-            )
-            for number, segment in enumerate(chunk.segments, first)
-        ]
+        return [self.phrase(chunk, segment) for segment in chunk.segments]
+
+    def phrase(self, chunk: ChunkTranscribed, segment: Segment) -> DiarizedSegment:
+        """The next one, which is of this chunk."""
+        self._count += 1
+        return DiarizedSegment(
+            id=f"seg_{self._count:03}",
+            start=segment.start,
+            end=segment.end,
+            text=segment.text,
+            speaker=SPEAKERS[chunk.channel or 0],
+        )

@@ -4,6 +4,7 @@ from typing import Literal
 
 import msgspec
 
+from services.contracts.channels import Channel
 from services.contracts.inference import Task, Word
 from services.gateway.transcript import Gap
 
@@ -30,6 +31,8 @@ class VerboseSegment(msgspec.Struct, frozen=True, kw_only=True):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    channel: Channel = msgspec.UNSET
+    """With our option `channels=split`; not OpenAI's."""
 
 
 class DiarizedSegment(msgspec.Struct, frozen=True, kw_only=True):
