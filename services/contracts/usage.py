@@ -12,7 +12,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
     jobs: int = 0
     audio: int = 0
-    """Samples that were decoded, those without speech included."""
+    """Samples that were decoded, those without speech included; of each channel, where they are apart."""
     skipped: int = 0
     """Samples without speech, which were not transcribed."""
     endpoint_seconds: float = 0.0
@@ -62,6 +62,8 @@ class Tally:
     def __init__(self) -> None:
         self._chunks = Figures()
         """What its chunks used so far."""
+        self._ends: dict[int | None, int] = {}
+        """Where the last chunk of each channel ends."""
         self._rest = Figures()
         """What only the end of an attempt tells: the sound after the last chunk. Each one tells it again."""
         self._counted = Figures()
@@ -71,7 +73,9 @@ class Tally:
         """One more event."""
         match event:
             case ChunkCut():
-                audio = max(0, event.end - self._chunks.audio)
+                before = self._ends.get(event.channel, 0)
+                self._ends[event.channel] = max(before, event.end)
+                audio = self._ends[event.channel] - before
                 self._chunks += Figures(audio=audio, skipped=_length(event.skipped))
             case ChunkTranscribed():
                 self._chunks += Figures(endpoint_seconds=event.endpoint_seconds)
@@ -97,9 +101,10 @@ class Tally:
         return {subject: JobUsed(user=user, figures=used) for subject, used in facts.items()}
 
     def _after(self, end: JobEnded) -> Figures:
+        channels = end.skipped_by_channel or (end.skipped,)
         return Figures(
-            audio=max(self._rest.audio, end.duration - self._chunks.audio),
-            skipped=max(self._rest.skipped, _length(end.skipped)),
+            audio=max(self._rest.audio, len(channels) * end.duration - self._chunks.audio),
+            skipped=max(self._rest.skipped, sum(map(_length, channels))),
         )
 
 

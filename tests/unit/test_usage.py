@@ -1,5 +1,6 @@
 """What jobs use, counted from their events and added up: pure rules."""
 
+import msgspec
 import pytest
 
 from services.contracts import topology
@@ -59,6 +60,21 @@ def test_a_job_counts_its_sound_its_silence_and_its_time_at_the_endpoint() -> No
     used = Figures(jobs=1, audio=45 * SECOND, skipped=8 * SECOND, endpoint_seconds=3.5)
     events: list[JobEvent] = [cut(0), cut(1, skipped=3), text(1, 1.5), text(0, 2.0)]
     assert facts(events, last=end()) == {"usage.owner.job-0.0": used}
+
+
+def test_each_channel_counts_where_they_are_apart() -> None:
+    """One speaks for 40 of 45 seconds, one from second 23 to 40, one never."""
+    cuts = (on(0, cut(0)), on(1, cut(1, skipped=3)), on(0, cut(1)))
+    first_and_second, third = (Range(40 * SECOND, 45 * SECOND),), (Range(0, 45 * SECOND),)
+    last = msgspec.structs.replace(
+        end(), skipped=(), skipped_by_channel=(first_and_second, first_and_second, third)
+    )
+    used = Figures(jobs=1, audio=3 * 45 * SECOND, skipped=(3 + 5 + 5 + 45) * SECOND)
+    assert facts([*cuts], last=last) == {"usage.owner.job-0.0": used}
+
+
+def on(channel: int, event: ChunkCut) -> ChunkCut:
+    return msgspec.structs.replace(event, channel=channel)
 
 
 def test_what_has_no_end_counts_up_to_its_last_chunk() -> None:
