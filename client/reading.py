@@ -14,6 +14,7 @@ class Reading:
         self._attempt = 0
         self._chunk_seconds: dict[int, float] = {}
         self._skipped: dict[int, float] = {}
+        self._channels: set[int | None] = set()
         self._total: float | None = None
         self.position: int | None = None
         self.seconds_left: float | None = None
@@ -29,6 +30,7 @@ class Reading:
                     event.duration or (event.progress and event.progress.total_seconds) or self._total
                 )
             case Cut():
+                self._channels.add(event.channel)
                 self._skipped[event.chunk] = sum(part.end - part.start for part in event.skipped)
             case Text():
                 self.gaps.pop(event.chunk, None)
@@ -45,8 +47,9 @@ class Reading:
 
     @property
     def done_seconds(self) -> float:
-        """Audio that needs no further work: transcribed, given up or left out as silence."""
-        return sum(seconds + self._skipped.get(chunk, 0.0) for chunk, seconds in self._chunk_seconds.items())
+        """Audio that needs no further work: transcribed, given up or left out as silence, on all channels."""
+        done = sum(seconds + self._skipped.get(chunk, 0.0) for chunk, seconds in self._chunk_seconds.items())
+        return done / max(1, len(self._channels))
 
     @property
     def total_seconds(self) -> float | None:

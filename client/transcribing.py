@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import TypeVar
 
 from client.answers import End, Job
-from client.errors import ClientError, Unavailable
+from client.errors import Unavailable
 from client.following import completed, find, follow, look_up
 from client.observer import Observer
 from client.reading import Reading
 from client.retrying import Backoff
 from client.session import Session
-from client.uploading import Recording, upload
+from client.uploading import Recording, size, upload
 
 PATIENCE_SECONDS = 120.0
 """Time spent waiting between tries of an upload before it is given up."""
@@ -34,23 +34,15 @@ class Transcribing:
 
     async def run(self) -> str:
         """Take the recording to the end of its job, whose id it returns; raises `JobEnded` without a text."""
-        self._size = self._readable()
+        self._size = size(self._recording.path)
         end = await self._again(self._attempt)
         completed(str(self.job_id), end)
         return str(self.job_id)
 
     async def submit(self) -> Job:
         """Bring the recording to the server, whole, and leave it there."""
-        self._size = self._readable()
+        self._size = size(self._recording.path)
         return await self._again(self._upload)
-
-    def _readable(self) -> int:
-        """The file's size; raises `ClientError` where it cannot be read."""
-        try:
-            with self._recording.path.open("rb") as file:
-                return file.seek(0, 2)
-        except OSError as error:
-            raise ClientError(f"cannot read {self._recording.path}: {error.strerror}") from error
 
     async def _again(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Attempt it until the upload does not break off, or patience ends."""

@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from client.answers import Job
+from client.errors import ClientError
 from client.options import Options, fields
 from client.session import Session
 
@@ -31,8 +32,11 @@ class Recording(msgspec.Struct, frozen=True):
 class _CountedFile(io.FileIO):
     """A file that tells how far it has been read; aiohttp reads it in a thread, 64 KiB at a time."""
 
-    def __init__(self, path: str, report: Report) -> None:
-        super().__init__(path, "rb")
+    def __init__(self, path: Path, report: Report) -> None:
+        try:
+            super().__init__(str(path), "rb")
+        except OSError as error:
+            raise ClientError(f"cannot read {path}: {error.strerror}") from error
         self._report = report
 
     def read(self, size: int | None = -1, /) -> bytes:
@@ -41,13 +45,19 @@ class _CountedFile(io.FileIO):
         return data or b""
 
 
+def size(path: Path) -> int:
+    """Bytes of a file that can be read; raises `ClientError` where it cannot."""
+    with _CountedFile(path, lambda _: None) as file:
+        return file.seek(0, io.SEEK_END)
+
+
 async def upload(session: Session, recording: Recording, report: Report) -> Job:
     """One try to send the whole recording."""
     with contextlib.ExitStack() as opened:
 
         def body() -> aiohttp.FormData:
             form = aiohttp.FormData(fields(recording.options))
-            file = opened.enter_context(_CountedFile(str(recording.path), report))
+            file = opened.enter_context(_CountedFile(recording.path, report))
             form.add_field(
                 "file", file, filename=recording.path.name, content_type="application/octet-stream"
             )

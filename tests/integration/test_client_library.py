@@ -16,6 +16,7 @@ from client import (
     Gap,
     Job,
     JobEnded,
+    Observer,
     Refused,
     Text,
     Unavailable,
@@ -164,6 +165,27 @@ async def test_patience_with_a_server_that_is_away_ends(talk: Path) -> None:
             await whisper.job("x")
         with pytest.raises(ClientError, match="cannot read"):
             await whisper.submit(talk / "missing")
+
+
+class Deleting(Observer):
+    """Deletes the file as soon as its upload breaks off."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def broke_off(self, cause: str) -> None:  # noqa: ARG002  # that it broke is enough
+        self._path.unlink()
+
+
+async def test_a_file_that_is_gone_when_it_is_sent_again_is_named(whisper: AsyncWhisper, talk: Path) -> None:
+    talk.write_bytes(b"sound" * 100_000)
+    port = int(whisper.url.rpartition(":")[2])
+    async with (
+        cutting_proxy("127.0.0.1", port, cuts=(100_000,)) as proxy,
+        AsyncWhisper(proxy.url, token="wwu_x") as far,
+    ):
+        with pytest.raises(ClientError, match=r"cannot read .*talk\.mp3: No such file"):
+            await far.submit(talk, observer=Deleting(talk))
 
 
 async def test_the_waiting_client_works_in_threads_and_where_a_loop_runs(

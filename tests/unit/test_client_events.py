@@ -115,6 +115,16 @@ def test_progress_counts_text_and_silence_left_out() -> None:
     assert reading.total_seconds == 90.0
 
 
+def test_progress_counts_channels_that_are_split_as_one_recording() -> None:
+    reading = Reading()
+    for channel in (0, 1):
+        reading.take(Cut(channel, 0.0, 10.0, channel=channel))
+    reading.take(Text(0, 0.0, 10.0, "x", channel=0))
+    assert reading.done_seconds == 5.0
+    reading.take(Text(1, 0.0, 10.0, "y", channel=1))
+    assert reading.done_seconds == 10.0
+
+
 def test_a_terminal_shows_texts_as_they_are() -> None:
     """Square brackets are rich's markup; in a transcript they are text."""
     screen, reading = io.StringIO(), Reading()
