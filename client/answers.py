@@ -133,6 +133,7 @@ class Range(msgspec.Struct, frozen=True):
 
     start: float
     end: float
+    channel: int | None = None
 
 
 class Segment(msgspec.Struct, frozen=True):

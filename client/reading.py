@@ -34,7 +34,8 @@ class Reading:
                 self._skipped[event.chunk] = sum(part.end - part.start for part in event.skipped)
             case Text():
                 self.gaps.pop(event.chunk, None)
-                self._texts[event.chunk] = event.text
+                speaker = "" if event.channel is None else f"Channel {event.channel + 1}: "
+                self._texts[event.chunk] = event.text and speaker + event.text
                 self._chunk_seconds[event.chunk] = event.end - event.start
             case Gap() if event.chunk not in self._texts:
                 self.gaps[event.chunk] = event

@@ -32,6 +32,7 @@ class Hit(msgspec.Struct, frozen=True):
     word: str
     time: float
     avg_logprob: float | None = None
+    channel: int | None = None
 
 
 class WordCount(msgspec.Struct, frozen=True):

@@ -119,7 +119,7 @@ def test_progress_counts_channels_that_are_split_as_one_recording() -> None:
     reading = Reading()
     for channel in (0, 1):
         reading.take(Cut(channel, 0.0, 10.0, channel=channel))
-    reading.take(Text(0, 0.0, 10.0, "x", channel=0))
+    assert reading.take(Text(0, 0.0, 10.0, "x", channel=0)) == ["Channel 1: x"]
     assert reading.done_seconds == 5.0
     reading.take(Text(1, 0.0, 10.0, "y", channel=1))
     assert reading.done_seconds == 10.0
