@@ -25,9 +25,9 @@ lint: setup-test ## Check style and types
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
 
-bench: bench-upload bench-chunker bench-cuts bench-pipeline bench-fairness bench-endpoint bench-hotwords bench-load ## Run every benchmark (about three hours) and write bench/RESULTS.md
+bench: bench-upload bench-chunker bench-cuts bench-pipeline bench-fairness bench-endpoint bench-hotwords bench-load bench-api ## Run every benchmark (about three hours) and write bench/RESULTS.md
 
-bench-%: setup-test ## Run one benchmark: upload, chunker, cuts, pipeline, fairness, endpoint, hotwords or load
+bench-%: setup-test ## Run one benchmark: upload, chunker, cuts, pipeline, fairness, endpoint, hotwords, load or api
 	@$(PYTHON) -m bench.$*
 	@$(PYTHON) -m bench.report
 

@@ -130,13 +130,14 @@ def _child(role: str, nats_url: str) -> Iterator[Child]:
     command = [sys.executable, "-m", "bench.upload", "--serve", role, "--nats", nats_url, "--port", str(port)]
     with subprocess.Popen(command) as process:
         try:
-            _wait_for(port)
+            wait_for(port)
             yield Child(process.pid, port)
         finally:
             process.terminate()
 
 
-def _wait_for(port: int, seconds: float = 30.0) -> None:
+def wait_for(port: int, seconds: float = 30.0) -> None:
+    """Until somebody listens."""
     give_up = time.monotonic() + seconds
     while True:
         try:

@@ -6,6 +6,7 @@ Every name is one NATS subject token and safe in a URL path.
 import base64
 import hashlib
 import re
+from functools import lru_cache
 
 SHARED = "shared"
 """Stands for an owner where a thing is everybody's; no user's token is that short."""
@@ -18,6 +19,7 @@ def _token(*parts: str, length: int) -> str:
     return base64.b32encode(digest).decode().lower()[:length]
 
 
+@lru_cache(maxsize=10_000)
 def owner_token(user: str) -> str:
     """The user's name as a subject token: 16 characters, the same for the same name always."""
     return _token("owner", user, length=16)

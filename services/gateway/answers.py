@@ -14,7 +14,7 @@ from services.gateway.hotword_sum import HotwordsSum
 from services.gateway.progress import Progress, View
 from services.gateway.transcript import Gap, Line, Stretch
 
-JSON = "application/json"
+JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,7 +81,7 @@ def json_response(
 ) -> web.Response:
     """`value` as JSON."""
     return web.Response(
-        body=msgspec.json.encode(value), status=status, content_type=JSON, charset="utf-8", headers=headers
+        body=msgspec.json.encode(value), status=status, headers={**JSON_HEADERS, **(headers or {})}
     )
 
 

@@ -32,7 +32,7 @@ from services.gateway.intake import INTAKE, Intake
 from services.gateway.jobs import JOBS, Jobs
 from services.gateway.login import LOGIN_PAGE
 from services.gateway.login_page import read_login_page
-from services.gateway.middleware import answered, identified, measured
+from services.gateway.middleware import measured
 from services.gateway.openai import audio, models
 from services.gateway.openai.repeats import REPEATS, Repeats
 from services.gateway.openapi import routes as openapi
@@ -46,6 +46,7 @@ from services.gateway.security_headers import secured
 from services.gateway.settings import Settings
 from services.gateway.signing import SIGNING_SECRETS, SigningSecrets
 from services.gateway.sse import STREAMS, Streams
+from services.gateway.standings import STANDINGS, Standings
 from services.gateway.usage import USAGE, Usage
 from services.gateway.wakeups import WAKEUPS, wakeups
 from services.gateway.webhook_sender import Sender
@@ -108,7 +109,7 @@ whose things are whose remains its own concern."""
 
 def create_app(settings: Settings, identify: Identify = by_token) -> web.Application:
     """The application, ready to be served; `identify` tells who a request is from."""
-    app = web.Application(middlewares=[measured, answered])
+    app = web.Application(middlewares=[measured])
     app[SETTINGS] = settings
     app[BUS_SETTINGS] = settings
     app[IDENTIFY] = identify
@@ -119,14 +120,14 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app[BODY_SECONDS] = settings.stall_seconds
     app.cleanup_ctx.extend([buses, _wakeups, _door, _stores, _webhooks])
     app.on_shutdown.append(_end_streams)
-    app.on_response_prepare.append(identified)
     app.on_response_prepare.append(secured(settings.public_url))
     app.add_routes([route.guarded() for route in ROUTES])
     return app
 
 
 async def _wakeups(app: web.Application) -> AsyncIterator[None]:
-    async with wakeups(app[BUS]) as waiting:
+    app[STANDINGS] = Standings()
+    async with wakeups(app[BUS], app[STANDINGS]) as waiting:
         app[WAKEUPS] = waiting
         yield
 
@@ -140,7 +141,7 @@ async def _door(app: web.Application) -> AsyncIterator[None]:
 
 async def _stores(app: web.Application) -> AsyncIterator[None]:
     bus = app[BUS]
-    app[JOBS] = Jobs(bus)
+    app[JOBS] = Jobs(bus, app[STANDINGS].forget)
     app[HOTWORD_LISTS] = HotwordLists(bus, list_limits(app[SETTINGS]))
     app[RESULTS] = Results(bus)
     app[FEEDS] = Feeds(app[JOBS], app[RESULTS], app[WAKEUPS])

@@ -8,7 +8,16 @@ from aiohttp import web
 from services.common import subtitles
 from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
-from services.gateway.answers import Job, JobPage, WholeTranscript, json_response, location, shown, viewed
+from services.gateway.answers import (
+    JSON_HEADERS,
+    Job,
+    JobPage,
+    WholeTranscript,
+    json_response,
+    location,
+    shown,
+    viewed,
+)
 from services.gateway.caller import caller
 from services.gateway.cancellations import CANCELLATIONS, By
 from services.gateway.errors import InvalidRequest
@@ -18,6 +27,7 @@ from services.gateway.jobs import JOBS
 from services.gateway.results import RESULTS
 from services.gateway.retries import RETRIES
 from services.gateway.rewording import reword
+from services.gateway.standings import STANDINGS
 from services.gateway.transcript import Format, Transcript
 
 DEFAULT_LIMIT = 50
@@ -53,7 +63,14 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 async def get_job(request: web.Request) -> web.Response:
     """One job with its progress."""
-    return json_response(await _whole_job(request, await _record(request, await caller(request))))
+    identity = await caller(request)
+
+    async def read() -> tuple[bytes, bool]:
+        record = await _record(request, identity)
+        return msgspec.json.encode(await _whole_job(request, record)), record.state.final
+
+    body = await request.app[STANDINGS].of(identity.owner, request.match_info["id"], read)
+    return web.Response(body=body, headers=JSON_HEADERS)
 
 
 async def delete_job(request: web.Request) -> web.Response:

@@ -33,8 +33,10 @@ ENTRIES_INDEXED = 200_000
 class Jobs:
     """Every job of every owner, behind its owner's name."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, changed: Callable[[str], None] = lambda _job: None) -> None:
+        """`changed` is told of each job that is changed here, before its wake-up comes."""
         self._bus = bus
+        self._changed = changed
         self.clock = BrokerClock(bus)
         self._records = Documents(bus, Stream.JOB, JobRecord)
         self._recent = RecentRecords()
@@ -68,7 +70,9 @@ class Jobs:
 
     async def change(self, record: JobRecord, change: Callable[[JobRecord], JobRecord]) -> JobRecord | None:
         """Change the stored record by a pure function, again where somebody else was faster."""
-        return await self._records.change(topology.job_record(record.owner, record.id), change)
+        changed = await self._records.change(topology.job_record(record.owner, record.id), change)
+        self._changed(record.id)
+        return changed
 
     async def start(self, record: JobRecord) -> None:
         """Hand this attempt at the job to the chunkers; once is enough, twice does no harm."""

@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from services.gateway.middleware import identify
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; form-action 'self'; base-uri 'none'; "
@@ -32,7 +34,8 @@ def secured(public_url: str) -> Preparing:
     """What to do with each answer before its head is sent."""
     headers = HEADERS | (ONLY_HTTPS if public_url.startswith("https:") else {})
 
-    async def prepare(_request: web.Request, response: web.StreamResponse) -> None:
+    async def prepare(request: web.Request, response: web.StreamResponse) -> None:
+        identify(request, response)
         for name, value in headers.items():
             response.headers.setdefault(name, value)
         response.headers.popall("Server", None)  # aiohttp's, with its version

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from services.common.bus import Bus
 from services.contracts import topology
+from services.gateway.standings import Standings
 
 
 class News(asyncio.Event):
@@ -36,7 +37,9 @@ class News(asyncio.Event):
 class Wakeups:
     """One subscription for all readers of this process; a wake-up may be lost, so waiters look again."""
 
-    def __init__(self) -> None:
+    def __init__(self, standings: Standings) -> None:
+        """`standings` forgets what may have changed."""
+        self._standings = standings
         self._waiting: defaultdict[str, set[News]] = defaultdict(set)
         self.closing = False
         """The process stops: whoever waits ends what it does."""
@@ -60,12 +63,14 @@ class Wakeups:
 
     def wake(self, subject: str) -> None:
         """Something was stored under this subject."""
-        result = topology.is_result(subject)
-        for event in self._waiting.get(topology.job_of_wakeup(subject), ()):
+        job, result = topology.job_of_wakeup(subject), topology.is_result(subject)
+        self._standings.forget(job)
+        for event in self._waiting.get(job, ()):
             event.heard(result=result)
 
     def wake_all(self) -> None:
         """Anything may have happened."""
+        self._standings.forget_all()
         for events in self._waiting.values():
             for event in events:
                 event.heard(result=False)
@@ -75,9 +80,9 @@ WAKEUPS = web.AppKey("wakeups", Wakeups)
 
 
 @contextlib.asynccontextmanager
-async def wakeups(bus: Bus) -> AsyncIterator[Wakeups]:
+async def wakeups(bus: Bus, standings: Standings) -> AsyncIterator[Wakeups]:
     """Wake-ups for every result and every job record."""
-    waiting = Wakeups()
+    waiting = Wakeups(standings)
     subjects = (topology.live_results(), topology.live_job())
     async with bus.listening(subjects, heard=waiting.wake, missed=waiting.wake_all):
         yield waiting
