@@ -1,13 +1,19 @@
 """What a person sees on stderr: bars and the text as it comes; plain lines where it is no terminal."""
 
+import functools
+
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from client.answers import Job, JobEvent
 from client.command.times import clock
 from client.observer import Observer
 from client.reading import Reading
+
+uncut = functools.partial(Column, no_wrap=True)
+"""A column that is never cut short: what stands in it is copied."""
 
 
 class Screen:

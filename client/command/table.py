@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.answers import Job, JobEvent
-from client.command.display import Screen, outlook
+from client.command.display import Screen, outlook, uncut
 from client.command.outcome import FAILED, GAPS, OK, Outcome
 from client.command.times import clock
 from client.observer import Observer
@@ -99,7 +99,7 @@ class Row(Observer):
 def summary(outcomes: Sequence[Outcome]) -> Table:
     """What became of each recording; of very many, what became of those that are not simply done."""
     shown = outcomes if len(outcomes) <= MOST_ROWS else [one for one in outcomes if one.code != OK]
-    table = Table("recording", "job", "result", title=_counts(outcomes), title_justify="left")
+    table = Table("recording", uncut("job"), "result", title=_counts(outcomes), title_justify="left")
     for one in shown[:MOST_ROWS]:
         table.add_row(Text(one.file), one.job or "", Text(_result(one), style=STYLES[one.code]))
     if len(shown) > MOST_ROWS:

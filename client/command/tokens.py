@@ -11,6 +11,7 @@ from rich.text import Text
 
 from client.access_tokens import Scope
 from client.command.connection import signed_in
+from client.command.display import uncut
 from client.command.outcome import OK
 from client.command.parsers import Context, Parsers, add_json, add_server
 from client.command.times import when
@@ -67,7 +68,7 @@ async def _listed(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
     if given.json:
         print(msgspec.json.encode({"tokens": found}).decode())
         return OK
-    table = Table("token", "name", "may", "created", "last used", "valid until", box=None)
+    table = Table(uncut("token"), "name", "may", "created", "last used", "valid until", box=None)
     for one in found:
         moments = (when(one.created_at), when(one.last_used_at) or "never", when(one.expires_at) or "revoked")
         table.add_row(one.id, Text(one.name), ", ".join(one.scopes), *moments)
