@@ -75,7 +75,14 @@ class Outcomes:
         """Mark every chunk that was cut and has no text as a gap of this attempt."""
         for number in sorted(self.cuts.keys() - self.settled):
             cut, attempt = self.cuts[number], self._command.attempt
-            gap = ChunkFailed(chunk=number, start=cut.start, end=cut.end, attempt=attempt, problem=problem)
+            gap = ChunkFailed(
+                chunk=number,
+                channel=cut.channel,
+                start=cut.start,
+                end=cut.end,
+                attempt=attempt,
+                problem=problem,
+            )
             await self._store(topology.gap(self.run, number, attempt), gap)
 
     async def follow(self) -> None:

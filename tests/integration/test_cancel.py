@@ -8,6 +8,7 @@ import msgspec
 
 from services.common.bus import Bus
 from services.contracts import topology
+from services.contracts.channels import Channels
 from services.contracts.identifiers import job_id, owner_token, run_id
 from services.contracts.messages import (
     ChunkCut,
@@ -38,10 +39,10 @@ async def work_left(bus: Bus) -> dict[str, int]:
     return {**await bus.subjects(Stream.CTL, ">"), **await bus.subjects(Stream.CHUNK, ">")}
 
 
-async def under_way(pipeline: Pipeline, talk: bytes, key: str = "long") -> str:
+async def under_way(pipeline: Pipeline, talk: bytes, **options: object) -> str:
     """A job with some text, and more at the endpoint."""
     pipeline.endpoint.seconds = 0.3
-    job = await pipeline.start_job(key)
+    job = await pipeline.start_job("long", **options)
     await pipeline.upload(job, talk)
 
     async def has_text() -> bool:
@@ -68,6 +69,7 @@ async def check_ended(pipeline: Pipeline, job: str) -> list[ChunkTranscribed]:
     )
     assert {one.chunk for one in texts} ^ {one.chunk for one in gaps} == {one.chunk for one in cuts}
     assert {one.problem.code for one in gaps} <= {"cancelled"}
+    assert {(one.chunk, one.channel) for one in gaps} <= {(one.chunk, one.channel) for one in cuts}
     assert "owner" in end.problem.message, "it says who cancelled it"
     assert (await pipeline.record(job)).problem == end.problem
     assert (await pipeline.events(job))[-1] == end
@@ -95,7 +97,7 @@ async def test_a_running_job_ends_with_the_text_it_has(
 async def test_a_job_whose_chunker_died_is_ended_by_the_next(
     pipeline: Pipeline, gateway: Gateway, talk: bytes, tmp_path: Path
 ) -> None:
-    job = await under_way(pipeline, talk)
+    job = await under_way(pipeline, talk, channels=Channels.SPLIT)
     pipeline.chunker.cancel()
     await asyncio.gather(pipeline.chunker, return_exceptions=True)
     await cancel(gateway, job)
