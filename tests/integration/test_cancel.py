@@ -39,7 +39,7 @@ async def work_left(bus: Bus) -> dict[str, int]:
     return {**await bus.subjects(Stream.CTL, ">"), **await bus.subjects(Stream.CHUNK, ">")}
 
 
-async def under_way(pipeline: Pipeline, talk: bytes, **options: object) -> str:
+async def under_way(pipeline: Pipeline, talk: bytes, **options: Any) -> str:
     """A job with some text, and more at the endpoint."""
     pipeline.endpoint.seconds = 0.3
     job = await pipeline.start_job("long", **options)
