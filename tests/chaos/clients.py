@@ -130,7 +130,7 @@ class Submitter:
         headers = {"Idempotency-Key": self._wanted.key}
         if not self._wanted.form:
             headers |= {"Content-Type": "audio/mpeg", "Content-Length": str(self._path.stat().st_size)}
-        query = {} if self._wanted.form else {"name": self._wanted.recording.name}
+        query = {} if self._wanted.form else self._options
         body: Any = self._form if self._wanted.form else self._pieces
         sending = session.request(
             "POST", "/v1/jobs", query=query, headers=headers, body=_typed(body), timeout=UPLOAD
@@ -141,8 +141,13 @@ class Submitter:
     def _form(self) -> aiohttp.FormData:
         form = aiohttp.FormData()
         form.add_field("file", self._pieces(), filename="talk", content_type="audio/mpeg")
-        form.add_field("name", self._wanted.recording.name)
+        for name, value in self._options.items():
+            form.add_field(name, value)
         return form
+
+    @property
+    def _options(self) -> dict[str, str]:
+        return {"name": self._wanted.recording.name, "channels": self._wanted.recording.channels}
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         self.sendings += 1

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import msgspec
 
+from services.contracts.channels import Channels
 from tests.speech import BLACK_PICTURE, FORMATS, recording
 
 SHORTEST_SECONDS = 1.0
+SPLIT = 0
+"""Which of the recordings is a call: the longest."""
 TALK_SHARE = 1.25
 """Length of the talk over that of the longest recording, so that none begins where another does."""
 
@@ -20,6 +23,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     fmt: str
     begin: float
     seconds: float
+    channels: Channels = Channels.MIX
+    """Split ones have two channels: beside the stretch another that begins half as late in the talk."""
 
 
 def planned(count: int, longest_seconds: float, seed: int) -> tuple[Recording, ...]:
@@ -36,6 +41,7 @@ def planned(count: int, longest_seconds: float, seed: int) -> tuple[Recording, .
             fmt=formats[number % len(formats)],
             begin=round(chance.uniform(0, longest_seconds * TALK_SHARE - seconds), 3),
             seconds=seconds,
+            channels=Channels.SPLIT if number == SPLIT else Channels.MIX,
         )
         for number, seconds in enumerate(lengths[:count])
     )
@@ -55,9 +61,20 @@ def _written(wanted: Recording, talk: Path) -> Path:
     path = talk.with_name(wanted.name)
     if not path.exists():
         picture = BLACK_PICTURE if wanted.fmt == "mp4" else ()
-        stretch = ("-ss", str(wanted.begin), "-t", str(wanted.seconds), "-i", str(talk))
+        stretch = _stretch(wanted, wanted.begin, talk)
+        if wanted.channels is Channels.SPLIT:
+            stretch = (
+                *stretch,
+                *_stretch(wanted, wanted.begin / 2, talk),
+                "-filter_complex",
+                "amerge=inputs=2",
+            )
         unfinished = talk.with_name(f"{wanted.name}.part")
         output = (*FORMATS[wanted.fmt], str(unfinished))
         subprocess.run(["ffmpeg", "-v", "error", "-y", *picture, *stretch, *output], check=True)
         unfinished.rename(path)
     return path
+
+
+def _stretch(wanted: Recording, begin: float, talk: Path) -> tuple[str, ...]:
+    return ("-ss", str(begin), "-t", str(wanted.seconds), "-i", str(talk))
