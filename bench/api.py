@@ -17,8 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
+import msgspec
 from aiohttp import web
 
+from bench.load.processes import processor_seconds
 from bench.report import Figure, at_least, publish
 from bench.stack import PASSWORD, system
 from bench.upload import wait_for
@@ -78,15 +80,21 @@ async def _rates(stack: Stack, folder: Path, seconds: float, rounds: int) -> lis
         async with api.session.get(path) as answer:
             body = await answer.read()
     found: dict[str, list[float]] = {"ours": [], "bare": []}
+    spent: dict[str, list[float]] = {"ours": [], "bare": []}
     with _bare_server(body, folder) as bare:
+        servers = {"ours": (stack.url, stack.supervisor.pid("gateway")), "bare": (bare.url, bare.pid)}
         for number in range(rounds + 1):
-            for name, url in (("ours", stack.url), ("bare", bare)):
+            for name, (url, pid) in servers.items():
+                before = processor_seconds(pid)
                 rate = await _rate(int(url.rpartition(":")[2]), path, bearer, seconds)
                 if number:  # the first round warms everything up
                     found[name].append(rate)
+                    spent[name].append((processor_seconds(pid) - before) / rate / seconds * 1e6)
     shares = [ours / bare for ours, bare in zip(found["ours"], found["bare"], strict=True)]
     return [
         at_least("a job's status: share of the bare handler", statistics.median(shares), RATIO),
+        Figure(name="its processor time", value=statistics.median(spent["ours"]), unit="µs"),
+        Figure(name="that of the bare handler", value=statistics.median(spent["bare"]), unit="µs"),
         Figure(name="a job's status", value=statistics.median(found["ours"]), unit="requests/s"),
         Figure(name="bare aiohttp handler", value=statistics.median(found["bare"]), unit="requests/s"),
     ]
@@ -159,8 +167,15 @@ async def _sent(session: aiohttp.ClientSession, url: str, name: str, clip: bytes
             raise RuntimeError(body[:300].decode(errors="replace"))
 
 
+class Bare(msgspec.Struct, frozen=True):
+    """aiohttp alone, in a process of its own."""
+
+    url: str
+    pid: int
+
+
 @contextlib.contextmanager
-def _bare_server(body: bytes, folder: Path) -> Iterator[str]:
+def _bare_server(body: bytes, folder: Path) -> Iterator[Bare]:
     """aiohttp alone, answering every request with this JSON."""
     port, file = free_port(), folder / "body"
     file.write_bytes(body)
@@ -168,7 +183,7 @@ def _bare_server(body: bytes, folder: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdin=file.open("rb")) as process:
         try:
             wait_for(port)
-            yield f"http://127.0.0.1:{port}"
+            yield Bare(f"http://127.0.0.1:{port}", process.pid)
         finally:
             process.terminate()
 
