@@ -53,7 +53,12 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         await accounts.warm()
         sessions = Sessions(bus, longest_seconds=settings.refresh_token_seconds)
         personal = _personal(bus, settings)
-        removals = Removals(accounts, personal, pause_seconds=settings.secret_cache_seconds)
+        removals = Removals(
+            accounts,
+            personal,
+            pause_seconds=settings.secret_cache_seconds,
+            retry_seconds=settings.secret_refresh_seconds,
+        )
         passwords = Passwords(threads=settings.hash_threads, queue=settings.hash_queue)
         try:
             service = AuthService(

@@ -13,17 +13,17 @@ from services.contracts.identifiers import owner_token
 log = structlog.get_logger()
 
 
-RETRY_SECONDS = 30.0
-"""Pause after accounts that could not be read just now."""
-
-
 class Removals:
     """Compares who has tokens with the accounts: when somebody has left them, and every `pause_seconds`."""
 
-    def __init__(self, accounts: Accounts, tokens: PersonalTokens, *, pause_seconds: float) -> None:
+    def __init__(
+        self, accounts: Accounts, tokens: PersonalTokens, *, pause_seconds: float, retry_seconds: float
+    ) -> None:
+        """`retry_seconds` after accounts that could not be read, or were read a moment too early."""
         self._accounts = accounts
         self._tokens = tokens
         self._pause_seconds = pause_seconds
+        self._retry_seconds = retry_seconds
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Do so until `stop`; what a crash or an outage leaves undone is done the next time."""
@@ -34,9 +34,7 @@ class Removals:
             except Transient as error:
                 compared = False
                 log.info("removals_deferred", error=str(error))
-            await self._wait(
-                stop, self._pause_seconds if compared else min(RETRY_SECONDS, self._pause_seconds)
-            )
+            await self._wait(stop, self._pause_seconds if compared else self._retry_seconds)
 
     async def apply(self) -> bool:
         """Revoke the tokens of those who are gone; False where the accounts could not be read.

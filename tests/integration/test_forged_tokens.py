@@ -16,6 +16,8 @@ from services.common.bus import connect
 from services.common.service import site
 from services.common.settings import ServiceSettings
 from services.contracts.claims import TokenType
+from services.contracts.identifiers import owner_token
+from services.contracts.personal_tokens import Scope, id_of, new_token, sha256_of
 from services.contracts.topology import DAY_SECONDS, MINIMUM_SERVER
 from services.dev.nats_server import nats_server
 from services.dev.processes import free_port
@@ -51,6 +53,16 @@ class Deployment(msgspec.Struct, frozen=True):
     access: Mint
     refresh: Mint
     once_good: dict[str, str]
+
+    async def personal(self) -> str:
+        """A good personal access token of ann's, with every scope."""
+        if "personal" not in self.once_good:
+            headers = {"Authorization": f"Bearer {(await self.log_in())['access_token']}"}
+            wanted = {"name": "ci", "scopes": list(Scope)}
+            async with self.http.post(f"{self.url}/v1/tokens", json=wanted, headers=headers) as answer:
+                assert answer.status == 201
+                self.once_good["personal"] = (await answer.json())["token"]
+        return self.once_good["personal"]
 
     async def refusals(self, token: str, *, cookie: bool) -> None:
         """Try the token on every guarded route at once; each must refuse it."""
@@ -168,6 +180,63 @@ async def test_a_token_in_the_url_or_under_another_scheme_counts_for_nothing(dep
         headers = {"Authorization": f"{scheme} {token}"}
         async with deployment.http.get(f"{deployment.url}/v1/me", headers=headers) as answer:
             assert answer.status == 401
+
+
+PERSONAL: dict[str, Callable[[str, Mint], str]] = {
+    "without its last character": lambda token, _: token[:-1],
+    "without its first secret digits": lambda token, _: token[:20] + token[24:],
+    "cut in half": lambda token, _: token[:36],
+    "only its prefix": lambda token, _: token[:4],
+    "in capitals": lambda token, _: token.upper(),
+    "in small letters": lambda token, _: token.lower(),
+    "one digit wrong": lambda token, _: token[:30] + ("0" if token[30] != "0" else "1") + token[31:],
+    "its hash": lambda token, _: sha256_of(token),
+    "its hash after the prefix": lambda token, _: f"wwu_{sha256_of(token)}",
+    "its id": lambda token, _: id_of(sha256_of(token)),
+    "its id after the prefix": lambda token, _: f"wwu_{id_of(sha256_of(token))}",
+    "of another deployment": lambda *_: new_token(owner_token("ann")),
+    "of a user who never was": lambda *_: new_token(owner_token("nobody")),
+    "its secret for another user": lambda token, _: token[:4] + owner_token("bob") + token[20:],
+    "twice": lambda token, _: token + token,
+    "two of them": lambda token, _: f"{token},{token}",
+    "in quotes": lambda token, _: f"'{token}'",
+    "huge": lambda token, _: token + "A" * 7_000,
+    "a wildcard for its owner": lambda token, _: f"wwu_{'*' * 16}{token[20:]}",
+    "a login's token behind the prefix": lambda _, mint: f"wwu_{mint.claiming(sub='ann')}",
+}
+"""From a good personal access token, what must not pass for one."""
+
+
+@pytest.mark.parametrize("forgery", PERSONAL.values(), ids=PERSONAL.keys())
+async def test_a_forged_personal_token_opens_no_route(
+    deployment: Deployment, forgery: Callable[[str, Mint], str]
+) -> None:
+    text = forgery(await deployment.personal(), deployment.access)
+    await deployment.refusals(text, cookie=False)
+    await deployment.refusals(text, cookie=True)
+
+
+async def test_a_personal_token_is_good_as_a_bearers_only(deployment: Deployment) -> None:
+    """Not as a cookie, to renew a login, as a password, in the address or under another scheme."""
+    token = await deployment.personal()
+    bearer = {"Authorization": f"Bearer {token}"}
+    async with deployment.http.get(f"{deployment.url}/v1/me", headers=bearer) as answer:
+        assert (answer.status, (await answer.json())["username"]) == (200, "ann")
+    await deployment.refusals(token, cookie=True)
+    await _not_renewed(deployment, token)
+    async with deployment.http.post(f"{deployment.url}/v1/auth/refresh", headers=bearer) as answer:
+        assert answer.status == 401
+    for body in ({"username": "ann", "password": token}, {"username": token, "password": "s3cret"}):
+        async with deployment.http.post(f"{deployment.url}/login", json=body, headers=bearer) as answer:
+            assert answer.status == 401
+    async with deployment.http.get(f"{deployment.url}/v1/me?token={token}&access_token={token}") as answer:
+        assert answer.status == 401
+    for scheme in ("Basic", "Token", "wwu"):
+        headers = {"Authorization": f"{scheme} {token}"}
+        async with deployment.http.get(f"{deployment.url}/v1/me", headers=headers) as answer:
+            assert answer.status == 401
+    async with deployment.http.get(f"{deployment.url}/v1/me", headers=bearer) as answer:
+        assert answer.status == 200, "and nothing of that ended it"
 
 
 async def _not_renewed(deployment: Deployment, token: str) -> None:
