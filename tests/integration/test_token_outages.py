@@ -2,13 +2,23 @@
 
 import functools
 import json
+import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import msgspec
 import pytest
 
+from services.auth.sweeps import forget_expired
+from services.common.bus import Bus
+from services.contracts import topology
+from services.contracts.identifiers import owner_token
+from services.contracts.personal_tokens import LastUse, PersonalToken, Scope
+from services.contracts.topology import DAY_SECONDS, Stream
 from services.dev.nats_server import NatsServer
+from services.gateway.door import DOOR
+from services.gateway.errors import Unavailable
 from tests.auth_process import Aws, auth_process
 from tests.browser import Browser, browsing
 
@@ -108,3 +118,49 @@ async def test_accounts_that_cannot_be_read_cost_nobody_a_token(
             await gateway.json("POST", "/login", 503, json={"username": "nobody", "password": "x"})
             for token in tokens:
                 await gateway.json("GET", "/v1/me", bearer=token)
+
+
+async def test_a_use_that_auth_did_not_hear_of_is_told_again(
+    broker: NatsServer, aws: Aws, start_gateway: StartGateway
+) -> None:
+    async with start_gateway() as gateway:
+        async with auth_process(broker.url, aws):
+            token = await made(gateway, "ann")
+        await gateway.json("GET", "/v1/me", bearer=token["token"])
+        uses = gateway.app[DOOR].tokens.uses
+        with pytest.raises(Unavailable):
+            await uses.report()
+        async with auth_process(broker.url, aws):
+            await uses.report()
+            listed = await gateway.json("GET", "/v1/tokens", bearer=token["login"])
+        assert listed["tokens"][0]["last_used_at"] is not None
+
+
+@pytest.mark.parametrize(
+    ("expired_days_ago", "revoked_days_ago", "stays"),
+    [(-1, None, True), (0.5, None, True), (1.5, None, False), (-90, 6, True), (-90, 8, False)],
+)
+async def test_only_what_is_over_for_long_is_forgotten(
+    bus: Bus, expired_days_ago: float, revoked_days_ago: float | None, stays: bool
+) -> None:
+    """An expired token is told so for a day; a revoked one stays refused whatever a broker brings back."""
+    now, owner = time.time(), owner_token("ann")
+    token = PersonalToken(
+        id="a" * 26,
+        owner=owner,
+        user="ann",
+        name="x",
+        scopes=(Scope.READ,),
+        sha256="",
+        created_at=0.0,
+        expires_at=now - expired_days_ago * DAY_SECONDS,
+        revoked_at=None if revoked_days_ago is None else now - revoked_days_ago * DAY_SECONDS,
+    )
+    record, use = topology.personal_token(owner, token.id), topology.token_use(owner, token.id)
+    for subject, message in ((record, token), (use, LastUse(at=now))):
+        assert await bus.create(subject, msgspec.json.encode(message))
+
+    assert await forget_expired(bus) == (0 if stays else 1)
+
+    left = await bus.subjects(Stream.TOKENS, ">")
+    assert left.keys() == ({record, use} if stays else set())
