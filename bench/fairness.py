@@ -5,6 +5,7 @@ same recording on the idle system; beside it stands first come, first served: no
 no window, one lane.
 """
 
+import argparse
 import asyncio
 import contextlib
 import statistics
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.report import Figure, at_least, at_most, publish
+from bench.report import Figure, at_least, at_most, publish, table
 from bench.stack import PASSWORD, WORK, system
 from services.common.logs import configure
 from services.dev.stand_in_endpoint import StandIn
@@ -65,10 +66,17 @@ class Users(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
-    """Run all of it and write results/fairness.json."""
+    """Run all of it and write results/fairness.json; a part alone is printed only."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--only", choices=("forecasts",), help="print this part, and leave the results as they are"
+    )
+    chosen = parser.parse_args()
     configure("bench", "warning")
-    files = _short(), _hour(), _ten_hours()
-    figures = asyncio.run(_measured(*files))
+    if chosen.only == "forecasts":
+        print("\n".join(table(asyncio.run(_forecasts(_short(), _hour())))))
+        return
+    figures = asyncio.run(_measured(_short(), _hour(), _ten_hours()))
     publish(
         "fairness",
         "A 20-second recording beside 10-hour ones, and nine users beside one who sends 200 jobs: time over "
@@ -89,6 +97,12 @@ async def _measured(short: Path, hour: Path, ten_hours: Path) -> list[Figure]:
     async with _users(UNFAIR) as users:
         figures += await _unfair(users, short, ten_hours)
     return figures
+
+
+async def _forecasts(short: Path, hour: Path) -> list[Figure]:
+    """What users learn of their jobs, on a system where nobody else's run."""
+    async with _users(ENVIRON) as users:
+        return [*await _long_forecasts(users, hour), *await _queue_forecasts(users, short)]
 
 
 async def _beside_long_jobs(users: Users, short: Path, long: Path) -> list[Figure]:

@@ -1,5 +1,6 @@
 """The page in a real browser: from the login to a downloaded transcript."""
 
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -169,3 +170,23 @@ async def test_words_appear_before_the_upload_is_done(page: Page, tmp_path: Path
     await page.get_by_role("button", name="Stop, keep the text").click()
     await expect(page.locator(".job-status")).to_contain_text("is kept")
     await expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+async def test_a_recording_that_can_wait_tells_its_place_and_the_time_left(
+    page: Page, tmp_path: Path
+) -> None:
+    """Of bulk work one job runs at a time; the first, once it has ended, tells how long the others take."""
+    paths = [tmp_path / f"bulk {number}.mp3" for number in range(3)]
+    for seed, path in enumerate(paths):
+        recording(path, seconds=20 if seed == 0 else 60, seed=seed)
+    await page.locator("summary").click()
+    await page.get_by_label("Can wait").check()
+    await choose(page, paths[0])
+    await finished(page)
+
+    await choose(page, *paths[1:])
+    await page.locator(".row", has_text=paths[2].name).locator(".row-link").click()
+    figures = page.locator(".bar.text .bar-figures")
+    await expect(figures).to_contain_text(re.compile(r"number 1 in line · about .+ left"))
+    await expect(figures).not_to_contain_text("in line", timeout=TRANSCRIBED_MS)
+    await finished(page)
