@@ -11,6 +11,7 @@ RECORDINGS_FAULT = frozenset(
         "playlist",
         "no_sound_track",
         "unknown_codec",
+        "too_many_channels",
         "index_missing",
         "undecodable",
         "too_long",

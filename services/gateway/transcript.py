@@ -95,7 +95,7 @@ class Transcript:
     @property
     def phrases(self) -> list[tuple[ChunkTranscribed, Segment]]:
         """The segments of all chunks, each with its chunk; those of several channels in the order of time."""
-        found = [(chunk, segment) for chunk in self.chunks for segment in _segments(chunk)]
+        found = [(chunk, segment) for chunk in self.chunks for segment in segments_of(chunk)]
         if not found or found[0][0].channel is None:
             return found
         return sorted(found, key=lambda phrase: (phrase[1].start, phrase[0].channel))
@@ -190,6 +190,15 @@ def skipped_at_end(end: JobEnded) -> list[Stretch]:
     ]
 
 
+def segments_of(chunk: ChunkTranscribed) -> tuple[Segment, ...]:
+    """Some endpoints give none: the text of a channel, which is told by segments, is then one."""
+    if chunk.segments or chunk.channel is None:
+        return chunk.segments
+    return (
+        Segment(start=seconds(chunk.start), end=seconds(chunk.end), text=chunk.text, channel=chunk.channel),
+    )
+
+
 def joined(texts: Iterable[tuple[str, str]]) -> str:
     """Texts one after the other, each with its language: a space between, except where none is written."""
     whole = ""
@@ -207,15 +216,6 @@ def following(text: str, language: str, *, begun: bool) -> str:
 def spaced(piece: str, language: str) -> str:
     """With a space before it, where the language is written with any."""
     return piece if language in UNSPACED else f" {piece}"
-
-
-def _segments(chunk: ChunkTranscribed) -> tuple[Segment, ...]:
-    """Some endpoints give none: the text of a channel, which is told by segments, is then one."""
-    if chunk.segments or chunk.channel is None:
-        return chunk.segments
-    return (
-        Segment(start=seconds(chunk.start), end=seconds(chunk.end), text=chunk.text, channel=chunk.channel),
-    )
 
 
 def _gap(gap: ChunkFailed) -> Gap:

@@ -197,6 +197,25 @@ async def test_every_format_names_the_channels(gateway: Gateway, bus: Bus, wante
     assert told in body
 
 
+async def test_a_stream_begins_a_line_where_another_channel_speaks(gateway: Gateway, bus: Bus) -> None:
+    talk = (
+        on(text(0, "Hello."), 0),
+        on(text(1, "Hi."), 1),
+        on(text(2, ""), 0),
+        on(text(3, "How are you?"), 1),
+        on(text(4, "Fine."), 0),
+        ended(5),
+    )
+    asked_for = {"channels": "split", "stream": "true", "response_format": "diarized_json"}
+    _answer, body = await answered(gateway, bus, *talk, **asked_for)
+    told = [json.loads(line.removeprefix("data: ")) for line in body.splitlines() if line]
+    deltas = [event["delta"] for event in told if event["type"] == "transcript.text.delta"]
+    assert deltas == ["Channel 1: Hello.", "\nChannel 2: Hi.", " How are you?", "\nChannel 1: Fine."]
+    assert told[-1]["text"] == "".join(deltas)
+    speakers = [event["speaker"] for event in told if event["type"] == "transcript.text.segment"]
+    assert "".join(speakers) == "ABABA"
+
+
 def on(event: JobEvent, channel: int) -> JobEvent:
     return msgspec.structs.replace(event, channel=channel)
 
@@ -236,18 +255,26 @@ async def test_stream_of_diarized_json_tells_segments(gateway: Gateway, bus: Bus
     assert told[1]["id"] == "seg_001"
 
 
-@pytest.mark.parametrize("fields", [{}, {"stream": "true"}, {"response_format": "srt"}])
-async def test_a_recording_that_is_none_gets_its_sentence(
-    gateway: Gateway, bus: Bus, fields: dict[str, str]
+@pytest.mark.parametrize(
+    ("code", "fields"),
+    [
+        ("not_audio", {}),
+        ("not_audio", {"stream": "true"}),
+        ("not_audio", {"response_format": "srt"}),
+        ("too_many_channels", {"channels": "split"}),
+    ],
+)
+async def test_a_recording_that_cannot_be_taken_gets_its_sentence(
+    gateway: Gateway, bus: Bus, code: str, fields: dict[str, str]
 ) -> None:
-    answer, body = await answered(gateway, bus, failed("not_audio", "This is no recording."), **fields)
+    answer, body = await answered(gateway, bus, failed(code, "This is no recording."), **fields)
     assert answer.status == 400
     assert json.loads(body) == {
         "error": {
             "message": "This is no recording.",
             "type": "invalid_request_error",
             "param": "file",
-            "code": "not_audio",
+            "code": code,
         }
     }
 

@@ -19,7 +19,7 @@ from services.gateway.openai.shapes import (
     VerboseSegment,
     VerboseTranscription,
 )
-from services.gateway.transcript import Transcript, seconds, spaced
+from services.gateway.transcript import Transcript, seconds, segments_of, spaced
 
 SEEK_SAMPLES = SAMPLE_RATE // 100
 UNKNOWN_LANGUAGE = "unknown"
@@ -144,7 +144,7 @@ class Speaking:
 
     def segments(self, chunk: ChunkTranscribed) -> list[DiarizedSegment]:
         """The chunk's phrases."""
-        return [self.phrase(chunk, segment) for segment in chunk.segments]
+        return [self.phrase(chunk, segment) for segment in segments_of(chunk)]
 
     def phrase(self, chunk: ChunkTranscribed, segment: Segment) -> DiarizedSegment:
         """The next one, which is of this chunk."""

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from services.common.errors import ServiceError
+from services.contracts.channels import told
 from services.contracts.messages import ChunkTranscribed, JobRecord
+from services.gateway.channels import labelled
 from services.gateway.openai import errors
 from services.gateway.openai.bodies import JSON_TYPE, TYPES, Rendering, Speaking
 from services.gateway.openai.fields import Format, Wanted
@@ -66,6 +68,8 @@ class Streamed:
         self._spoken = Speaking()
         self._next = 0
         self._text = ""
+        self._channel: int | None = None
+        """Which one was told last, where they are apart."""
 
     def pieces(self, transcript: Transcript) -> list[bytes]:
         """The chunks whose turn has come."""
@@ -87,13 +91,22 @@ class Streamed:
                 yield from self._told(chunk)
 
     def _told(self, chunk: ChunkTranscribed) -> Iterator[bytes]:
-        delta = following(chunk.text, chunk.language, begun=bool(self._text))
+        delta = self._delta(chunk)
         if delta:
             self._text += delta
             yield encoded(TextDelta(delta=delta))
         if self._wanted.format is Format.DIARIZED_JSON:
             for segment in self._spoken.segments(chunk):
                 yield encoded(segment)
+
+    def _delta(self, chunk: ChunkTranscribed) -> str:
+        """What the chunk adds to the text: a line of its own, with a label, where another channel speaks."""
+        piece = chunk.text.strip()
+        if not piece or chunk.channel == self._channel:
+            return following(piece, chunk.language, begun=bool(self._text))
+        self._channel = chunk.channel
+        turn = labelled(piece, told(chunk.channel))
+        return f"\n{turn}" if self._text else turn
 
 
 def delivery(record: JobRecord, wanted: Wanted) -> Delivery:

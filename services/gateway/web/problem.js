@@ -21,6 +21,7 @@ const HOPELESS = [
   "playlist",
   "no_sound_track",
   "unknown_codec",
+  "too_many_channels",
 ];
 const CLOCK = /\d+:\d\d(:\d\d)?/;
 
