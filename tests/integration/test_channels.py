@@ -215,7 +215,7 @@ async def test_where_copies_end_the_channels_go_on_each_on_its_own_and_so_does_a
     assert tiles(found, whole, 0)
     assert tiles(found, whole, 1)
     assert min(c.start for c in found if c.channel == 1) > 50 * SAMPLE_RATE
-    for known in range(len(found) + 1):
+    for known in (1, len(found) // 2, len(found) - 1):
         again, same = await cut(path, tools, stored=[stored_cut(c) for c in found[:known]])
         assert (facts(again), same) == (facts(found), whole)
 
