@@ -57,7 +57,7 @@ def _automatic(hub: str, seconds: float) -> ModelChoice:
     choice = _of_hub(HUB_MODEL)
     if choice.local_only or answers(f"{hub}/{HUB_MODEL}/resolve/main/config.json", seconds):
         return choice
-    return bundled(f"{hub} gave no first byte within {seconds:g} s")
+    return bundled(f"{hub} cannot be reached, or gave no first byte within {seconds:g} s")
 
 
 def _of_hub(repository: str) -> ModelChoice:

@@ -64,7 +64,7 @@ def verified(
         raise BadToken(f"a token has at most {rules.max_bytes} characters")
     shape = SHAPE.fullmatch(token)
     if shape is None:
-        raise BadToken("this is not a token")
+        raise BadToken("this is not a token of this server")
     kid = _key_id(_object(shape[1]))
     key = key_of(kid)
     if key is None:
@@ -109,9 +109,9 @@ def _object(segment: str) -> dict[str, Any]:
         raw = _unpadded(segment)
         found = json.loads(raw.decode(), object_pairs_hook=_unique)
     except (ValueError, RecursionError):
-        raise BadToken("this is not a token") from None
+        raise BadToken("this is not a token of this server") from None
     if not isinstance(found, dict) or key_text(raw) != segment:
-        raise BadToken("this is not a token")
+        raise BadToken("this is not a token of this server")
     return found
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ from services.gateway.errors import InvalidRequest, TooLarge, UploadTooSlow
 
 B = TypeVar("B", bound=msgspec.Struct)
 
+_FIELD = re.compile(r"at `\$\.(\w+)")
+"""Where msgspec says, at the end of its sentence, which field is wrong."""
 BODY_SECONDS = web.AppKey("body_seconds", float)
 
 
@@ -36,4 +39,5 @@ async def json_body(request: web.Request, kind: type[B], max_bytes: int) -> B:
         raise TooLarge(f"this request takes a body of at most {max_bytes} bytes") from None
     except (ValueError, RecursionError) as error:  # not JSON of this shape, nested without end, or not UTF-8
         fields = " and ".join(field.name for field in msgspec.structs.fields(kind) if field.required)
-        raise InvalidRequest(f"send a JSON object with {fields}: {error}") from None
+        at = _FIELD.search(str(error))
+        raise InvalidRequest(f"send a JSON object with {fields}: {error}", field=at and at[1]) from None

@@ -101,8 +101,11 @@ class Destinations:
                     "names a host that is neither a name nor an address in its usual form"
                 ) from None
             return
-        if not self.allows(host, secure=secure):
-            raise _refused(f"leads to {host}, which is not an address that this server sends to")
+        if self.allows(host, secure=secure):
+            return
+        if self.allows(host, secure=True):
+            raise _refused(f"must begin with https://, because {host} is in none of the operator's networks")
+        raise _refused(f"leads to {host}, which is not an address that this server sends to")
 
 
 PUBLIC = Destinations()

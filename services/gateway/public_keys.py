@@ -52,7 +52,7 @@ class PublicKeys:
         try:
             claims = await self._verified(token)
         except BadToken as error:
-            raise Unauthorized(f"{error}: log in again") from error
+            raise Unauthorized(f"{error}: log in again, or send a personal access token") from error
         if claims.typ is not wanted:
             raise Unauthorized(f"a token of type {wanted} is needed here, this is one of type {claims.typ}")
         return claims

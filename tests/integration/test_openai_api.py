@@ -337,6 +337,12 @@ async def test_too_many_keywords(gateway: Gateway) -> None:
     assert "at most 5000" in error["message"]
 
 
+async def test_a_keyword_with_a_line_break_says_what_to_do(gateway: Gateway) -> None:
+    sent = many(("model", "whisper-1"), ("keywords[]", "two\nlines"))
+    error = (await gateway.json("POST", PATH, 400, data=sent))["error"]
+    assert error["message"].endswith("a line break: leave these out; each word is a keyword of its own")
+
+
 async def test_fields_become_options(gateway: Gateway, bus: Bus) -> None:
     sent = many(
         ("model", "whisper-1"),

@@ -240,21 +240,21 @@ async def test_a_repeated_question_makes_one_token(deployment: Deployment) -> No
     [
         ({"scopes": ["read"]}, None),
         ({"name": "x"}, None),
-        ({"name": 7, "scopes": ["read"]}, None),
+        ({"name": 7, "scopes": ["read"]}, "name"),
         ({"name": "", "scopes": ["read"]}, "name"),
         ({"name": "  ", "scopes": ["read"]}, "name"),
         ({"name": "x" * 65, "scopes": ["read"]}, "name"),
         ({"name": "a\nb", "scopes": ["read"]}, "name"),
         ({"name": "a\u202eb", "scopes": ["read"]}, "name"),
         ({"name": "x", "scopes": []}, "scopes"),
-        ({"name": "x", "scopes": ["admin"]}, None),
-        ({"name": "x", "scopes": "read"}, None),
-        ({"name": "x", "scopes": ["read"], "expires_in_days": 0}, None),
-        ({"name": "x", "scopes": ["read"], "expires_in_days": -1}, None),
+        ({"name": "x", "scopes": ["admin"]}, "scopes"),
+        ({"name": "x", "scopes": "read"}, "scopes"),
+        ({"name": "x", "scopes": ["read"], "expires_in_days": 0}, "expires_in_days"),
+        ({"name": "x", "scopes": ["read"], "expires_in_days": -1}, "expires_in_days"),
         ({"name": "x", "scopes": ["read"], "expires_in_days": 367}, "expires_in_days"),
-        ({"name": "x", "scopes": ["read"], "expires_in_days": 10**30}, None),
-        ({"name": "x", "scopes": ["read"], "expires_in_days": 1.5}, None),
-        ({"name": "x", "scopes": ["read"], "expires_in_days": True}, None),
+        ({"name": "x", "scopes": ["read"], "expires_in_days": 10**30}, "expires_in_days"),
+        ({"name": "x", "scopes": ["read"], "expires_in_days": 1.5}, "expires_in_days"),
+        ({"name": "x", "scopes": ["read"], "expires_in_days": True}, "expires_in_days"),
         ([], None),
     ],
 )
@@ -267,6 +267,12 @@ async def test_a_token_of_no_sense_is_refused_with_the_field(
     assert refused["error"].get("field") == field
     assert await deployment.listed(login) == []
     await deployment.here.json("POST", "/v1/tokens", 413, bearer=login, data=b" " * 20_000)
+
+
+async def test_a_key_of_somebody_else_is_told_what_to_send(deployment: Deployment) -> None:
+    refused = await deployment.here.json("GET", "/v1/me", 401, bearer="sk-proj-0123456789")
+    assert "this is not a token of this server" in refused["error"]["message"]
+    assert "personal access token" in refused["error"]["message"]
 
 
 async def test_a_name_may_be_in_any_script_and_scopes_count_once(deployment: Deployment) -> None:

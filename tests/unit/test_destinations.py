@@ -152,7 +152,7 @@ def test_http_is_for_the_operators_networks() -> None:
     """A name may lead there, which only its connection tells."""
     assert HERE.checked("http://receiver.internal:8080/") == "http://receiver.internal:8080/"
     assert HERE.checked("http://10.1.2.3/") == "http://10.1.2.3/"
-    with pytest.raises(InvalidOption):
+    with pytest.raises(InvalidOption, match="must begin with https://"):
         HERE.checked("http://8.8.8.8/")
 
 

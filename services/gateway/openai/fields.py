@@ -133,7 +133,11 @@ class OpenAIFields:
         """Keywords as they are, and the text that faster-whisper's servers take."""
         keywords, text = self._lists["keywords"], self._values.get("hotwords", "")
         if wrong := next((word for word in keywords if FORBIDDEN.search(word)), None):
-            raise BadHotwords(f"keyword {wrong[:80]!r} holds <, > or a line break", field="keywords")
+            raise BadHotwords(
+                f"keyword {wrong[:80]!r} holds <, > or a line break: leave these out; each word is a "
+                "keyword of its own",
+                field="keywords",
+            )
         words = [*keywords, *hotword_list(text)] if text.strip() else keywords
         if not words:
             return {}

@@ -197,7 +197,7 @@ OPERATIONS = (
         path="/api/hotwords",
         tag=TAG,
         summary="Replace the user's default list",
-        text="1 to 5,000 words of 1 to 64 characters, for later uploads that bring none of their own.",
+        text="Up to 5,000 words of 1 to 64 characters, for later uploads that bring none of their own.",
         body=(Content(shape=Hotwords, example=EXAMPLE),),
         answers=(answer(Saved, "The list as it is stored.", example=Saved(config=EXAMPLE)),),
         errors=(BadHotwords, TooLarge, UploadTooSlow, WrongOrigin, OverLimit),
