@@ -72,11 +72,11 @@ class HotwordLists:
         boost_factor: float | None = None,
         shared: bool = False,
         version: int | None = None,
-    ) -> None:
+    ) -> ListHead:
         """Store a list; with `version`, only if that is the stored one still (else `Refused`, 412)."""
         settings = {"method": method, "boost_factor": boost_factor}
         body = {"words": list(words)} | {key: value for key, value in settings.items() if value is not None}
-        await self._put(name, json(body), shared, version)
+        return await self._put(name, json(body), shared, version)
 
     async def load(
         self,
@@ -86,10 +86,10 @@ class HotwordLists:
         *,
         encoding: str | None = None,
         shared: bool = False,
-    ) -> None:
+    ) -> ListHead:
         """Store the words of a file, in UTF-8 unless said: a word a line, or the first column of a CSV."""
         charset = f"; charset={encoding}" if encoding else ""
-        await self._put(
+        return await self._put(
             name, Content(data, f"text/{'csv' if kind == 'csv' else 'plain'}{charset}"), shared, None
         )
 
@@ -104,7 +104,7 @@ class HotwordLists:
         """Forget a list."""
         await self._again(lambda: self._connected().send("DELETE", _path(name), query=_query(shared)))
 
-    async def _put(self, name: str, content: Content, shared: bool, version: int | None) -> None:
+    async def _put(self, name: str, content: Content, shared: bool, version: int | None) -> ListHead:
         """Twice has the same effect as once, but a version is taken once only."""
         query = _query(shared)
         headers = {} if version is None else {"If-Match": f'"{version}"'}
@@ -113,7 +113,7 @@ class HotwordLists:
         async def put() -> bytes:
             return await send("PUT", _path(name), content=content, headers=headers, query=query)
 
-        await (self._again(put) if version is None else put())
+        return msgspec.json.decode(await (self._again(put) if version is None else put()), type=ListHead)
 
     async def _again(self, work: Callable[[], Awaitable[T]]) -> T:
         return await patiently(work, self._patience_seconds)

@@ -1,6 +1,7 @@
 """What a person sees on stderr: bars and the text as it comes; plain lines where it is no terminal."""
 
 import functools
+import sys
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
@@ -14,6 +15,15 @@ from client.reading import Reading
 
 uncut = functools.partial(Column, no_wrap=True)
 """A column that is never cut short: what stands in it is copied."""
+
+
+PIPED_COLUMNS = 10_000
+"""Wider than any table: what goes to another program is cut short nowhere."""
+
+
+def table_console() -> Console:
+    """Where tables are shown: as wide as the terminal, and whole where stdout is none."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
 
 
 class Screen:

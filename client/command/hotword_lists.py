@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from client.command.connection import connected
+from client.command.display import Screen, table_console
 from client.command.outcome import OK
 from client.command.output import write
 from client.command.parsers import (
@@ -27,6 +27,7 @@ from client.command.parsers import (
     words,
 )
 from client.command.times import when
+from client.hotword_lists import ListHead
 from client.whisper import AsyncWhisper
 
 NAME = "a list's name; `default` is used by uploads that name no list"
@@ -90,7 +91,7 @@ async def _listed(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
             _method(one.method, one.boost_factor),
             when(one.updated_at),
         )
-    Console().print(table if found else "There are none.")
+    table_console().print(table if found else "There are none.")
     return OK
 
 
@@ -113,7 +114,7 @@ def run_set(given: argparse.Namespace, context: Context) -> Coroutine[Any, Any, 
 
 async def _set(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
     async with whisper:
-        await whisper.hotwords.set(
+        stored = await whisper.hotwords.set(
             given.name,
             words(given.words),
             method=given.hotword_method,
@@ -121,7 +122,7 @@ async def _set(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
             shared=given.shared,
             version=given.if_version,
         )
-    return OK
+    return _told(stored)
 
 
 def run_import(given: argparse.Namespace, context: Context) -> Coroutine[Any, Any, int]:
@@ -135,9 +136,16 @@ def run_import(given: argparse.Namespace, context: Context) -> Coroutine[Any, An
 
 async def _imported(whisper: AsyncWhisper, given: argparse.Namespace, data: bytes) -> int:
     async with whisper:
-        await whisper.hotwords.load(
+        stored = await whisper.hotwords.load(
             given.name, data, _kind(given), encoding=given.encoding, shared=given.shared
         )
+    return _told(stored)
+
+
+def _told(stored: ListHead) -> int:
+    """How many words there are now shows at once that the file was another one, or empty."""
+    words = "1 word" if stored.words == 1 else f"{stored.words} words"
+    Screen(quiet=False).say(f"Stored as version {stored.version} of {stored.name}: {words}.")
     return OK
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from client.answers import Job
 from client.command.connection import connected
-from client.command.display import uncut
+from client.command.display import table_console, uncut
 from client.command.outcome import FAILED, OK
 from client.command.parsers import Context, Parsers, add_job, add_json, add_server
 from client.command.report import missing
@@ -52,7 +52,7 @@ def run_jobs(given: argparse.Namespace, context: Context) -> Coroutine[Any, Any,
 
 
 async def _listed(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
-    table = Table(uncut("job"), "name", "status", "length", "created", box=None)
+    table = Table(uncut("job"), "name", "status", "length", uncut("created"), box=None)
     left = given.limit or sys.maxsize
     async with whisper, contextlib.aclosing(whisper.jobs()) as jobs:
         async for job in jobs:
@@ -65,7 +65,7 @@ async def _listed(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
             if (left := left - 1) <= 0:
                 break
     if not given.json:
-        Console().print(table if table.row_count else "There are none.")
+        table_console().print(table if table.row_count else "There are none.")
     return OK
 
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from client.access_tokens import Scope
 from client.command.connection import signed_in
-from client.command.display import uncut
+from client.command.display import table_console, uncut
 from client.command.outcome import OK
 from client.command.parsers import Context, Parsers, add_json, add_server
 from client.command.times import when
@@ -72,7 +72,7 @@ async def _listed(whisper: AsyncWhisper, given: argparse.Namespace) -> int:
     for one in found:
         moments = (when(one.created_at), when(one.last_used_at) or "never", when(one.expires_at) or "revoked")
         table.add_row(one.id, Text(one.name), ", ".join(one.scopes), *moments)
-    Console().print(table if found else "There are none.")
+    table_console().print(table if found else "There are none.")
     return OK
 
 

@@ -124,18 +124,28 @@ async def test_a_login_with_a_token_that_one_has(stack: StackThread, home: Path)
     assert (await run_python("-m", "client", "jobs"))[0] == 0
 
 
+async def test_a_table_that_goes_to_another_program_is_whole(stack: StackThread) -> None:
+    name = "a-token-for-the-nightly-run-of-the-archive"
+    assert (await command(stack, "token", "create", name))[0] == 0
+    code, out, _ = await command(stack, "token", "list", COLUMNS="40")
+    [row] = [line for line in out.splitlines() if name in line]
+    assert (code, "read, transcribe" in row, "…" in out) == (0, True, False), out
+
+
 async def test_a_list_is_kept_and_used(stack: StackThread, tmp_path: Path) -> None:
     clip, names = tmp_path / "clip.wav", tmp_path / "names.csv"
     speak(NAMES, clip)
     names.write_text("word,note\nKatherine,with K\n")
-    assert (await command(stack, "hotwords", "import", "people", str(names)))[0] == 0
+    code, out, err = await command(stack, "hotwords", "import", "people", str(names))
+    assert (code, out, err) == (0, "", "Stored as version 1 of people: 1 word.\n")
     assert (await command(stack, "hotwords", "get", "people"))[:2] == (0, "Katherine\n")
     code, out, err = await command(
         stack, str(clip), "--hotword-list", "people", "--language", "en", "--output", "-"
     )
     assert (code, "Katherine" in out) == (0, True), out + err
     assert (await command(stack, "hotwords", "set", "people", "Kathryn, Lynx", "--if-version", "7"))[0] == 1
-    assert (await command(stack, "hotwords", "set", "people", "Kathryn, Lynx", "--if-version", "1"))[0] == 0
+    code, out, err = await command(stack, "hotwords", "set", "people", "Kathryn, Lynx", "--if-version", "1")
+    assert (code, out, err) == (0, "", "Stored as version 2 of people: 2 words.\n")
     code, out, _ = await command(stack, "hotwords", "list", "--json")
     assert [(one["name"], one["words"], one["version"]) for one in json.loads(out)["lists"]] == [
         ("people", 2, 2)
