@@ -94,11 +94,11 @@ class Pipeline:
             while not await condition():  # noqa: ASYNC110  # what it asks for is in the broker
                 await asyncio.sleep(0.05)
 
-    async def until_final(self, job: str) -> JobRecord:
+    async def until_final(self, job: str, seconds: float = 40) -> JobRecord:
         async def final() -> bool:
             return (await self.record(job)).state.final
 
-        await self.until(final)
+        await self.until(final, seconds)
         return await self.record(job)
 
     async def events(self, job: str) -> list[JobEvent]:

@@ -17,8 +17,8 @@ log = structlog.get_logger()
 CLOSES = (EndpointCold, EndpointBusy)
 """What the endpoint would say to any other chunk, too."""
 KEEPS_CLOSED = (*CLOSES, EndpointAway, EndpointMisconfigured)
-AGAIN_SECONDS = 5.0
-"""Until the next probe, where the refusal does not say."""
+AGAIN_SECONDS = 1.0
+"""Until the next probe, where the refusal does not say: a cold endpoint's does."""
 PROBE_SECONDS = 20.0
 """A refusal comes at once. A call that goes on for so long is at work, or hangs: another chunk may ask."""
 

@@ -54,7 +54,7 @@ async def test_the_signing_secret_is_shown_when_asked_for_and_changed_after_a_qu
 
 
 async def test_a_running_job_is_stopped_and_keeps_its_text(page: Page, tmp_path: Path) -> None:
-    talk = tmp_path / "long talk.mp3"
+    talk = tmp_path / "unfinished speech.mp3"
     recording(talk, seconds=600, seed=12)
     await page.locator("#file").set_input_files([talk])
     await expect(page.locator(".segment").first).to_be_visible(timeout=TRANSCRIBED_MS)
@@ -68,4 +68,4 @@ async def test_a_running_job_is_stopped_and_keeps_its_text(page: Page, tmp_path:
     await expect(page.locator(".segment").first).to_be_visible()
     await page.locator(".action-erase").click()
     await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-    await expect(page.locator(".row", has_text="long talk")).to_have_count(0)
+    await expect(page.locator(".row", has_text="unfinished speech")).to_have_count(0)

@@ -8,6 +8,8 @@ from tests.pipeline import Pipeline, StartPipeline
 
 HANG_SECONDS = 90.0
 READ_SECONDS = 3.0
+STORM_SECONDS = 120.0
+"""After most of the failures one chunk at a time asks, some seconds later."""
 MODEL_FAILURES = len(ALL)
 """More than there can be on one chunk, so that none becomes a gap."""
 
@@ -21,7 +23,7 @@ def told(events: list[JobEvent]) -> list[tuple[int, int, int, str]]:
 async def _done(pipeline: Pipeline, key: str, talk: bytes) -> list[JobEvent]:
     job = await pipeline.start_job(key)
     await pipeline.upload(job, talk)
-    assert (await pipeline.until_final(job)).state is JobState.COMPLETED
+    assert (await pipeline.until_final(job, STORM_SECONDS)).state is JobState.COMPLETED
     return await pipeline.events(job)
 
 
