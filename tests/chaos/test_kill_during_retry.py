@@ -16,6 +16,7 @@ from tests.stack_thread import StackThread
 VICTIMS = ("chunker", "nats", "transcriber", "gateway", "chunker")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_a_retry_survives_the_death_of_each_process(tmp_path: Path) -> None:
     recording(tmp_path / "talk.mp3", seconds=300, seed=12)
