@@ -222,8 +222,8 @@ async def _read(
     )
 
 
-async def left_over(running: Cast, *outcomes: Outcome) -> list[str]:
-    """What is in the streams after the janitor's next round."""
+async def left_over(running: Cast, *outcomes: Outcome, audio_seconds: float = 0.0) -> list[str]:
+    """What is in the streams after the janitor's next round, once audio was kept for so long."""
     jobs = {outcome.ids[name]: events for outcome in outcomes for name, events in outcome.stored.items()}
     chunks = {job: sum(event.name == "cut" for event in events) for job, events in jobs.items()}
     gaps = {
@@ -232,7 +232,8 @@ async def left_over(running: Cast, *outcomes: Outcome) -> list[str]:
     }
     async with connect(running.stack.operator, "operator", MINIMUM_SERVER) as bus:
         return await settled(
-            lambda: checks.leftovers(bus, chunks, gaps), seconds=JANITOR_SECONDS + SETTLE_SECONDS
+            lambda: checks.leftovers(bus, chunks, gaps),
+            seconds=audio_seconds + JANITOR_SECONDS + SETTLE_SECONDS,
         )
 
 

@@ -24,12 +24,14 @@ from tests.chaos.table import Section
 
 HANG_SECONDS = 90.0
 COLD_SECONDS = 180.0
+RETENTION_SECONDS = 120
+"""Gaps are tried again when all recordings have ended, the first of which ended long before."""
 SCALE = Scale(
     jobs=8,
     longest_seconds=240.0,
     spread_seconds=5.0,
     limit_seconds=900.0,
-    casting=Casting(replicas={"transcriber": 2}),
+    casting=Casting(replicas={"transcriber": 2}, environ={"AUDIO_RETENTION_SECONDS": str(RETENTION_SECONDS)}),
 )
 OF_THE_MODEL = ("model_failed", "model_timeout")
 """Codes of the only failures that may end in a gap."""
@@ -119,7 +121,8 @@ async def test_whatever_the_endpoint_does_no_word_is_lost(tmp_path: Path) -> Non
             wrong += [f"{name}: {sentence}" for sentence in found]
             table.keep_cells(SECTION, name, *_cells(seen, expected, len(found)))
             everything.append(seen)
-        wrong += await left_over(running, *(seen.outcome for seen in everything))
+        outcomes = [seen.outcome for seen in everything]
+        wrong += await left_over(running, *outcomes, audio_seconds=RETENTION_SECONDS)
         wrong += await leaked(running)
     assert wrong == []
 
