@@ -1,5 +1,6 @@
 """Logging, configured once: JSON lines, or colours where stderr is a terminal."""
 
+import json
 import logging
 import sys
 
@@ -11,7 +12,9 @@ def configure(service: str, level: str) -> None:
     """Send every log line of this process to stderr with its service's name on it."""
     number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer()
+        if sys.stderr.isatty()
+        else structlog.processors.JSONRenderer(serializer=_line)
     )
     structlog.configure(
         processors=[
@@ -23,12 +26,20 @@ def configure(service: str, level: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),  # one write a line: processes may share it
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
     logging.basicConfig(level=logging.WARNING, handlers=[_Forwarded()], force=True)
     logging.getLogger("nats").setLevel(logging.ERROR)  # its reconnect attempts are logged by our bus
+
+
+_encode = json.JSONEncoder(default=repr).encode
+"""Made once: `json.dumps` makes it anew each time. ASCII only: text from outside cannot turn a terminal."""
+
+
+def _line(facts: structlog.typing.EventDict, **_options: object) -> str:
+    return _encode(facts)
 
 
 class _Forwarded(logging.Handler):
