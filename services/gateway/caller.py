@@ -10,6 +10,7 @@ from services.gateway.wakeups import WAKEUPS
 
 Identify = Callable[[web.Request], Awaitable[Identity]]
 IDENTIFY: web.AppKey[Identify] = web.AppKey("identify")
+CALLER = web.RequestKey("caller", Identity)
 
 
 async def by_token(request: web.Request) -> Identity:
@@ -18,8 +19,11 @@ async def by_token(request: web.Request) -> Identity:
 
 
 async def caller(request: web.Request) -> Identity:
-    """Who is asking; raises `Unauthorized`."""
-    return await request.app[IDENTIFY](request)
+    """Who is asking, found out once a request; raises `Unauthorized`."""
+    known = request.get(CALLER)
+    if known is None:
+        known = request[CALLER] = await request.app[IDENTIFY](request)
+    return known
 
 
 async def may_listen(app: web.Application, identity: Identity) -> bool:

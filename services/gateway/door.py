@@ -34,9 +34,6 @@ class Presented(msgspec.Struct, frozen=True, kw_only=True):
     identity: Identity
 
 
-PRESENTED = web.RequestKey("presented", Presented)
-
-
 class Door:
     """Knows every way to prove who one is."""
 
@@ -63,9 +60,16 @@ class Door:
 
     async def presented(self, request: web.Request) -> Presented:
         """The request's own token: a bearer's access or personal token, else the cookie's refresh token."""
-        if PRESENTED not in request:
-            request[PRESENTED] = await self._checked(request)
-        return request[PRESENTED]
+        token, wanted = self._found(request)
+        if wanted is TokenType.ACCESS and is_personal(token):
+            return Presented(token=token, identity=_bearer_of(await self.tokens.check(token)))
+        claims = await self.keys.check(token, wanted)
+        if claims.sid in self.revocations:
+            raise Unauthorized("this session was ended: log in again")
+        identity = Identity(
+            user=claims.sub, owner=owner_token(claims.sub), session=claims.sid, roles=claims.roles
+        )
+        return Presented(token=token, identity=identity)
 
     def check_origin(self, request: web.Request) -> None:
         """Refuse a write that another site's page caused; raises `WrongOrigin`."""
@@ -85,18 +89,6 @@ class Door:
         """The client's address."""
         forwarded = request.headers.getall("X-Forwarded-For", [])
         return client_address(request.remote, forwarded, self._trusted_proxies)
-
-    async def _checked(self, request: web.Request) -> Presented:
-        token, wanted = self._found(request)
-        if wanted is TokenType.ACCESS and is_personal(token):
-            return Presented(token=token, identity=_bearer_of(await self.tokens.check(token)))
-        claims = await self.keys.check(token, wanted)
-        if claims.sid in self.revocations:
-            raise Unauthorized("this session was ended: log in again")
-        identity = Identity(
-            user=claims.sub, owner=owner_token(claims.sub), session=claims.sid, roles=claims.roles
-        )
-        return Presented(token=token, identity=identity)
 
     def _found(self, request: web.Request) -> tuple[str, TokenType]:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
