@@ -155,6 +155,12 @@ async def test_a_waiting_job_ends_at_once(gateway: Gateway, bus: Bus) -> None:
     assert [one["status"] for one in listed] == ["cancelled"]
 
 
+async def test_how_long_a_job_is_that_never_began_is_unknown(gateway: Gateway) -> None:
+    job = await upload(gateway)
+    await gateway.json("POST", f"/v1/jobs/{job['id']}/cancel", 202)
+    assert (await gateway.json("GET", f"/v1/jobs/{job['id']}"))["duration"] is None
+
+
 async def test_a_cancelled_retry_leaves_what_there_was_and_may_be_begun_again(
     gateway: Gateway, bus: Bus
 ) -> None:
