@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from enum import EnumType
+from typing import TypeVar, get_args
 
 import msgspec
 from aiohttp import web
@@ -40,4 +41,16 @@ async def json_body(request: web.Request, kind: type[B], max_bytes: int) -> B:
     except (ValueError, RecursionError) as error:  # not JSON of this shape, nested without end, or not UTF-8
         fields = " and ".join(field.name for field in msgspec.structs.fields(kind) if field.required)
         at = _FIELD.search(str(error))
-        raise InvalidRequest(f"send a JSON object with {fields}: {error}", field=at and at[1]) from None
+        choices = _choices(kind, at[1]) if at else ""
+        raise InvalidRequest(
+            f"send a JSON object with {fields}: {error}{choices}", field=at and at[1]
+        ) from None
+
+
+def _choices(kind: type[msgspec.Struct], name: str) -> str:
+    """What a field can be, where that is one of a few words or a list of them."""
+    found = next((field.type for field in msgspec.structs.fields(kind) if field.name == name), None)
+    for wanted in (found, *get_args(found)):
+        if isinstance(wanted, EnumType):
+            return f"; use {' or '.join(wanted)}"
+    return ""

@@ -269,6 +269,15 @@ async def test_a_token_of_no_sense_is_refused_with_the_field(
     await deployment.here.json("POST", "/v1/tokens", 413, bearer=login, data=b" " * 20_000)
 
 
+async def test_an_unknown_scope_is_refused_with_those_there_are(deployment: Deployment) -> None:
+    body = {"name": "x", "scopes": ["admin"]}
+    refused = await deployment.here.json(
+        "POST", "/v1/tokens", 400, bearer=await deployment.login("hal"), json=body
+    )
+    assert "'admin'" in refused["error"]["message"]
+    assert "use read or transcribe" in refused["error"]["message"]
+
+
 async def test_a_key_of_somebody_else_is_told_what_to_send(deployment: Deployment) -> None:
     refused = await deployment.here.json("GET", "/v1/me", 401, bearer="sk-proj-0123456789")
     assert "this is not a token of this server" in refused["error"]["message"]
