@@ -64,8 +64,8 @@ async def _measure(seconds: float, rounds: int, clips: int) -> None:
             ]
     title = (
         f"An authenticated GET /v1/jobs/{{id}} over {CONNECTIONS} connections against a bare aiohttp handler "
-        f"that answers as many bytes; and one second of sound through OpenAI's route, with an endpoint that "
-        f"takes {ENDPOINT_SECONDS * 1000:.0f} ms."
+        f"that answers as many bytes, neither with a log line; and one second of sound through "
+        f"OpenAI's route, with an endpoint that takes {ENDPOINT_SECONDS * 1000:.0f} ms."
     )
     publish("api", title, figures, ("aiohttp", "nats-py"))
 
