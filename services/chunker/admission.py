@@ -1,6 +1,6 @@
 """Lets waiting jobs begin: at most so many of each user at a time, in the order in which they came.
 
-A command waits in CTL where no consumer takes it. A chunker that sees a free place copies it to the
+A command waits in CTL where nobody takes it. A chunker that sees a free place copies it to the
 queue that chunkers take from, and then erases it; it counts as running for as long as it stands there.
 Nothing else is kept: whoever dies, the queue itself says how many of a user's jobs run. Any number of
 processes may decide at the same time (`places.beginning`).

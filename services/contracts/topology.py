@@ -67,6 +67,10 @@ TRANSCRIBERS = {
     )
     for lane in Lane
 }
+WAITING = ConsumerSpec(
+    name="chunker-waiting", stream=Stream.CTL, filter="wait.>", ack_wait_seconds=30.0, max_ack_pending=1
+)
+"""Nobody fetches from it, so nothing is ever taken: it counts what waits, for whoever starts chunkers."""
 USAGE = ConsumerSpec(
     name="gateway-usage", stream=Stream.USAGE, filter="usage.>", ack_wait_seconds=30.0, max_ack_pending=1
 )
@@ -79,7 +83,7 @@ WEBHOOKS = ConsumerSpec(
     max_ack_pending=-1,
 )
 """What waits for its next try counts as pending, so there is no limit: a dead receiver stops no other."""
-CONSUMERS = (*CHUNKERS.values(), *TRANSCRIBERS.values(), USAGE, WEBHOOKS)
+CONSUMERS = (*CHUNKERS.values(), WAITING, *TRANSCRIBERS.values(), USAGE, WEBHOOKS)
 RETIRED = ((Stream.CHUNK, "transcriber"),)
 """Consumers of earlier versions, whose messages others take now."""
 
@@ -96,7 +100,7 @@ def part(run: str, number: int | str = "*") -> str:
 
 
 def waiting(lane: Lane | str, owner: str, run: str, attempt: int | str = "*") -> str:
-    """A command whose job waits until its user has a place for it: no consumer takes it."""
+    """A command whose job waits until its user has a place for it; nobody takes it, `WAITING` counts it."""
     return f"wait.{lane}.{owner}.{run}.{attempt}"
 
 
