@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint clean bench chaos fuzz
+.PHONY: help setup setup-test run test lint charts clean bench chaos fuzz
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ lint: setup-test ## Check style and types
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+
+charts: setup-test ## Check the Helm chart and the other files of deployment alone
+	@$(PYTHON) -m pytest -m "not slow" tests/charts
 
 bench: bench-upload bench-chunker bench-cuts bench-pipeline bench-fairness bench-endpoint bench-hotwords bench-load bench-api ## Run every benchmark (about three hours) and write bench/RESULTS.md
 
