@@ -89,7 +89,7 @@ class Intruder:
 async def guarded_server(store: Path) -> AsyncIterator[Guarded]:
     """The server, provisioned by the role that does so."""
     seeds = {role: new_seed() for role in Role}
-    users = authorization({role: public_key(seed) for role, seed in seeds.items()})
+    users = authorization([(role, public_key(seed)) for role, seed in seeds.items()])
     async with nats_server(store, authorization=msgspec.json.encode(users)) as server:
         guarded = Guarded(server.url, seeds)
         async with guarded.bus(Role.PROVISION) as bus:

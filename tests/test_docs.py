@@ -33,6 +33,7 @@ SETTINGS: dict[str, type[msgspec.Struct]] = {
 SET_BY_THE_STACK = {
     "NATS_URL",
     "NATS_NKEY_SEED",
+    "NATS_CA_FILE",
     "HOST",
     "METRICS_PORT",
     "SECRET_NAME",

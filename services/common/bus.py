@@ -23,6 +23,7 @@ from services.common.link import Link
 from services.common.nkey import check_seed
 from services.common.refusals import SEQUENCE_NOT_FOUND, STREAM_FULL, WRONG_LAST_SEQUENCE, is_passing
 from services.common.settings import ServiceSettings
+from services.common.trust import client_for
 
 log = structlog.get_logger()
 
@@ -306,7 +307,7 @@ async def connect(
 ) -> AsyncIterator[Bus]:
     """Connect, waiting for a server that is not there yet; refuse one older than `minimum_server`."""
     check_seed(settings.nats_nkey_seed)
-    client = Client()
+    client = client_for(settings)
     bus: list[Bus] = []
     complaints = Complaints(shown(settings.nats_url))
 

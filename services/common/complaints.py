@@ -5,6 +5,8 @@ import re
 
 import structlog
 
+from services.common.trust import is_distrust
+
 log = structlog.get_logger()
 
 REPEAT_SECONDS = 5.0
@@ -30,6 +32,8 @@ class Complaints:
         self._quiet_until[sentence] = now + REPEAT_SECONDS
         if "permissions violation" in sentence.lower():
             log.error("nats_forbids", error=sentence)  # rights and code have parted: somebody must look
+        elif is_distrust(error):
+            log.error("nats_not_trusted", url=self._address, error=sentence, check="NATS_CA_FILE, NATS_URL")
         elif not self.connected:
             log.info("waiting_for_nats", url=self._address, error=sentence)
         else:

@@ -18,6 +18,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Where NATS is; several servers of a cluster are separated by commas."""
     nats_nkey_seed: str = ""
     """NKey seed of this service's NATS user; empty connects without one."""
+    nats_ca_file: str = ""
+    """PEM file of the authority behind NATS's certificate; with it, or `tls://`, NATS must prove itself."""
     host: str = "0.0.0.0"  # noqa: S104  # a container serves its pod's address
     """Address that HTTP listens on."""
     metrics_port: int = 9090

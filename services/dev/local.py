@@ -145,7 +145,7 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
 
 def _authorization(seeds: Mapping[Role, str]) -> bytes:
     """Each service has its own rights here, too, so that what is missing in them shows early."""
-    return msgspec.json.encode(authorization({role: public_key(seed) for role, seed in seeds.items()}))
+    return msgspec.json.encode(authorization([(role, public_key(seed)) for role, seed in seeds.items()]))
 
 
 def _login(seeds: Mapping[Role, str], service: str) -> dict[str, str]:

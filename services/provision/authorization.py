@@ -1,7 +1,7 @@
 """nats-server's `authorization` block for our roles, and the NKeys that they log in with."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import nkeys
 
@@ -22,14 +22,17 @@ def public_key(seed: str) -> str:
     return str(nkeys.from_seed(bytearray(seed.encode())).public_key.decode())
 
 
-def authorization(users: Mapping[Role, str]) -> dict[str, object]:
-    """The block, which nats-server reads as JSON; `users` are public keys. Raises `Misconfigured`."""
-    if missing := REQUIRED - users.keys():
+def authorization(users: Sequence[tuple[Role, str]]) -> dict[str, object]:
+    """The block, which nats-server reads as JSON, for public keys: a role may have two.
+
+    With two it can change from one to the other with nobody locked out. Raises `Misconfigured`.
+    """
+    if missing := REQUIRED - {role for role, _ in users}:
         raise Misconfigured(f"no public key given for {', '.join(sorted(missing))}")
-    if len(set(users.values())) < len(users):
-        raise Misconfigured("two roles have the same public key")
+    if len({key for _, key in users}) < len(users):
+        raise Misconfigured("the same public key is given twice")
     granted = rights()
-    return {"authorization": {"users": [_user(users[role], granted[role]) for role in Role if role in users]}}
+    return {"authorization": {"users": [_user(key, granted[role]) for role, key in users]}}
 
 
 def _user(key: str, granted: Rights) -> dict[str, object]:

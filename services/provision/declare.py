@@ -18,6 +18,7 @@ from nats.js.api import (
 )
 
 from services.common.errors import Misconfigured
+from services.common.refusals import STREAM_EXISTS
 from services.contracts.streams import StreamSpec, streams
 from services.contracts.topology import CONSUMERS, DAY_SECONDS, RETIRED, ConsumerSpec
 from services.provision.settings import Settings
@@ -65,7 +66,9 @@ async def _declare_stream(jetstream: JetStreamContext, spec: StreamSpec, replica
     )
     try:
         await jetstream.add_stream(wanted)
-    except nats.js.errors.BadRequestError:  # it exists with another configuration
+    except nats.js.errors.BadRequestError as error:
+        if error.err_code != STREAM_EXISTS:
+            raise
         with _refusals_named(f"stream {spec.name}"):
             await jetstream.update_stream(wanted)
     kept = (await jetstream.stream_info(spec.name)).config

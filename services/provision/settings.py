@@ -23,3 +23,5 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """What each user used on a day is kept for so many days."""
     stream_replicas: int = 1
     """Copies of each stream: 3 on a cluster of three servers."""
+    provision_wait_seconds: float = 300.0
+    """How long to wait for a NATS that can hold the streams, before that counts as a failure."""

@@ -212,7 +212,7 @@ async def test_the_printed_authorization_starts_a_server(tmp_path: Path) -> None
         (["gateway=UA", "auth=UB"], "chunker"),
         (["nobody=UA"], "'nobody=UA'"),
         (["gateway=SUSECRET"], "'gateway=...'"),
-        ([f"{role}=UA" for role in Role], "same public key"),
+        ([f"{role}=UA" for role in Role], "the same public key is given twice"),
     ],
 )
 async def test_a_wrong_list_of_keys_is_refused(users: list[str], said: str) -> None:
