@@ -142,8 +142,9 @@ class Job:
                 if isinstance(item, Recording):
                     return count, item
                 await self._plan(item)
-                await self._window.until_open(self._waiting)
-                await self._send(item)
+                if item.number not in self._outcomes.settled:
+                    await self._window.until_open(self._waiting, item.number)
+                    await self._send(item)
                 count = max(count, item.number + 1)
                 if left is not None:
                     left.discard(item.number)
@@ -179,8 +180,6 @@ class Job:
             SKIPPED_SECONDS.inc(sum(gap.end - gap.start for gap in chunk.skipped) / SAMPLE_RATE)
 
     async def _send(self, chunk: ReadyChunk) -> None:
-        if chunk.number in self._outcomes.settled:
-            return
         await self._publish(chunk)
         CHUNKS.inc()
         self._forget_settled()

@@ -33,20 +33,26 @@ class Window:
         self._lanes = lane.sharing
         self._size = size
 
-    async def until_open(self, sent: Collection[int]) -> None:
-        """Wait until the job that has `sent` these chunks may send one more."""
+    async def until_open(self, sent: Collection[int], number: int) -> None:
+        """Wait until the job that has `sent` these chunks may send chunk `number`.
+
+        One that is queued from before, or comes before one that is, has its place already. It is not waited
+        for: after a crash of the broker the queue may hold chunks that it gives to nobody until sent anew.
+        """
         while True:
             looks = self._outcomes.looks
-            if await self._is_open(sent):
+            if await self._is_open(sent, number):
                 return
             await self._outcomes.until_looked(looks)
 
-    async def _is_open(self, sent: Collection[int]) -> bool:
+    async def _is_open(self, sent: Collection[int], number: int) -> bool:
         queued = self._sharing(await self._bus.subjects(Stream.CHUNK, topology.chunk("*", self._owner, "*")))
         runs = [(topology.run_of_work(subject), int(subject.rpartition(".")[2])) for subject in queued]
-        own = {number for run, number in runs if run == self._outcomes.run}.union(sent)
+        own = {chunk for run, chunk in runs if run == self._outcomes.run}
+        if number <= max(own, default=-1):
+            return True
         others = sum(run != self._outcomes.run for run, _ in runs)
-        count = len(own - self._outcomes.settled)
+        count = len(own.union(sent) - self._outcomes.settled)
         if count + others < self._size:
             return True
         jobs = self._sharing(await self._bus.subjects(Stream.CTL, topology.control("*", self._owner, "*")))
