@@ -4,13 +4,20 @@ What waits is read from the queue itself, so that jobs of one user in different 
 and nothing has to be given back when a process dies.
 """
 
+import time
 from collections.abc import Collection, Iterable
+
+from prometheus_client import Counter
 
 from services.chunker.outcomes import Outcomes
 from services.common.bus import Bus
 from services.contracts import topology
 from services.contracts.messages import Lane, StartJob
 from services.contracts.topology import Stream
+
+STALLED_SECONDS = Counter(
+    "whisper_window_stall_seconds_total", "Time that chunks waited for their user's window to open"
+)
 
 
 def is_open(own: int, others: int, jobs: int, size: int) -> bool:
@@ -43,7 +50,9 @@ class Window:
             looks = self._outcomes.looks
             if await self._is_open(sent, number):
                 return
+            began = time.monotonic()
             await self._outcomes.until_looked(looks)
+            STALLED_SECONDS.inc(time.monotonic() - began)
 
     async def _is_open(self, sent: Collection[int], number: int) -> bool:
         queued = self._sharing(await self._bus.subjects(Stream.CHUNK, topology.chunk("*", self._owner, "*")))
