@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from multidict import CIMultiDict
 
 from services.gateway.middleware import identify
 
@@ -33,11 +32,12 @@ Preparing = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 def secured(public_url: str) -> Preparing:
     """What to do with each answer before its head is sent."""
-    headers = CIMultiDict(HEADERS | (ONLY_HTTPS if public_url.startswith("https:") else {}))
+    headers = HEADERS | (ONLY_HTTPS if public_url.startswith("https:") else {})
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         identify(request, response)
-        response.headers.merge(headers)
+        for name, value in headers.items():
+            response.headers.setdefault(name, value)
         response.headers.popall("Server", None)  # aiohttp's, with its version
 
     return prepare

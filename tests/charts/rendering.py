@@ -1,12 +1,12 @@
 """The chart as Helm renders it: presets merged like `helm -f`, single values like `--set`."""
 
 import copy
+import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import helm_python
-import msgspec
 import yaml
 
 CHART = Path(__file__).parents[2] / "charts/whisper-webui"
@@ -17,20 +17,20 @@ Object = dict[str, Any]
 """One Kubernetes object."""
 
 
-class Manifests(msgspec.Struct, frozen=True):
-    """What one rendering gave."""
+class Manifests:
+    """What one rendering gave: its `texts` by template, NOTES.txt among them."""
 
-    texts: Mapping[str, str]
-    """By template, NOTES.txt among them."""
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.texts = texts
 
-    @property
+    @functools.cached_property
     def objects(self) -> list[Object]:
         """Every Kubernetes object, hooks included."""
         return [
             document
             for name, text in self.texts.items()
             if name.endswith(".yaml")
-            for document in yaml.safe_load_all(text)
+            for document in yaml.load_all(text, yaml.CSafeLoader)
             if document
         ]
 

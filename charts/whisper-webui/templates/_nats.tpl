@@ -25,3 +25,12 @@ nats://{{ include "whisper-webui.fullname" . }}-nats:4222
 {{- end }}
 {{- define "whisper-webui.natsVolumeMounts" -}}
 {{- end }}
+
+{{/* Host and port of NATS's monitoring, which KEDA reads; the headless name, for it asks the consumer's leader. */}}
+{{- define "whisper-webui.natsMonitor" -}}
+{{- if .Values.nats.enabled -}}
+{{ include "whisper-webui.fullname" . }}-nats-headless.{{ .Release.Namespace }}.svc.cluster.local:8222
+{{- else -}}
+{{- required "nats.external.monitor must say where KEDA reads the backlog, such as nats-headless.nats.svc.cluster.local:8222, where nats.enabled is false and keda.enabled is true" .Values.nats.external.monitor -}}
+{{- end -}}
+{{- end }}
