@@ -71,7 +71,7 @@ def auth_environ(nats_url: str, aws: Aws, settings: Mapping[str, str]) -> dict[s
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1,localhost",
-        "SECRET_REFRESH_SECONDS": "0.05",
+        "SECRET_REFRESH_SECONDS": "0",
         **settings,
     }
 

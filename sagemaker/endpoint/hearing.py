@@ -9,6 +9,7 @@ from prometheus_client import Counter, Histogram
 from endpoint.events import Failed, Finished, Progressed
 from endpoint.inference_loop import Joined, News
 from endpoint.invocation import Chunk
+from services.contracts.hotwords import HotwordMethod
 from services.contracts.inference import SAMPLE_RATE, InferenceResult
 
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
@@ -22,6 +23,8 @@ INFERENCE_SECONDS = Histogram(
 )
 AUDIO_SECONDS = Counter("whisper_endpoint_audio_seconds_total", "Length of the audio transcribed.")
 HOTWORD_ROWS = Counter("whisper_endpoint_hotword_rows_total", "Requests decoded with hotwords.", ["method"])
+for method in HotwordMethod:
+    HOTWORD_ROWS.labels(method)
 
 
 class Hearing:

@@ -24,6 +24,8 @@ log = structlog.get_logger()
 REQUESTS = Counter(
     "whisper_endpoint_requests_total", "Requests by outcome: ok or an error's code.", ["outcome"]
 )
+for kind in ("ok", "cancelled"):
+    REQUESTS.labels(kind)
 INVOCATIONS = "/invocations"
 OUTCOME = web.RequestKey("outcome", str)
 SCHEDULER = web.AppKey("scheduler", Scheduler)

@@ -48,6 +48,8 @@ IMPLAUSIBLE = "the text was not plausible with these words"
 FALLBACKS = Counter(
     "whisper_endpoint_fallbacks_total", "Windows written again, by what was wrong with their text.", ["flaw"]
 )
+for kind in ("repetition", "improbable", "prompt", "muted"):
+    FALLBACKS.labels(kind)
 
 
 class Hear(msgspec.Struct, frozen=True):

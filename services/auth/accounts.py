@@ -21,6 +21,7 @@ log = structlog.get_logger()
 MAX_USER_CHARACTERS = 256
 
 READS = Counter("whisper_auth_account_reads_total", "Reads of the accounts' secret", ["outcome"])
+READS.labels("read")
 LAST_READ = Gauge("whisper_auth_accounts_read_timestamp_seconds", "When the accounts in use were read")
 
 

@@ -11,6 +11,7 @@ import time
 import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from prometheus_client import Gauge
 
 from services.auth.secrets import CURRENT, PENDING, PREVIOUS, SecretConflict, SecretMissing, Secrets
 from services.common.errors import Misconfigured
@@ -19,6 +20,10 @@ from services.contracts.claims import PublicKey
 
 log = structlog.get_logger()
 
+CREATED = Gauge(
+    "whisper_auth_signing_key_created_timestamp_seconds",
+    "When the key that signs was made, 0 before it was read; it waited for one rotation before it signed",
+)
 DESCRIPTION = "Keys that sign the tokens of Whisper Web UI; kept by its auth service"
 
 
@@ -52,6 +57,8 @@ class Labelled(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     document: Document
+    created_at: float = 0.0
+    """Unix time, seconds."""
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +92,9 @@ class KeyStore:
 
     async def load(self) -> KeySet:
         """Read every key; raises `SecretMissing`, `SecretsUnavailable` or `Misconfigured`."""
-        return key_set(await self._read(), now=time.time(), keep_seconds=self._keep_seconds)
+        state = await self._read()
+        CREATED.set(state.current.created_at)
+        return key_set(state, now=time.time(), keep_seconds=self._keep_seconds)
 
     async def prepare(self) -> None:
         """Create on first start what is missing; several processes may do so at once."""
@@ -134,7 +143,7 @@ class KeyStore:
 
     async def _labelled(self, label: str) -> Labelled:
         version = await self._secrets.read(self._name, label)
-        return Labelled(id=version.id, document=self._parsed(version.text))
+        return Labelled(id=version.id, document=self._parsed(version.text), created_at=version.created_at)
 
     def _parsed(self, text: str) -> Document:
         try:

@@ -5,6 +5,7 @@ import asyncio
 import msgspec
 import structlog
 
+from services.auth.tokens import PERSONAL
 from services.common.bus import Bus
 from services.common.documents import Documents
 from services.common.errors import Permanent
@@ -72,7 +73,8 @@ class PersonalTokens:
             same = next((one for one in stored if one.id == token.id), None)
             if same is None:
                 self._check_count(stored, now)
-                await self._tokens.create(topology.personal_token(owner, token.id), token)
+                if await self._tokens.create(topology.personal_token(owner, token.id), token):
+                    PERSONAL.inc()
                 log.info("personal_token_made", user=user, token=token.id, scopes=token.scopes)
         return await self._listed(same or token)
 

@@ -48,6 +48,8 @@ class Version(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     text: str
+    created_at: float
+    """Unix time, seconds."""
 
 
 class Secrets:
@@ -64,7 +66,11 @@ class Secrets:
         _check(name, answer)
         if "SecretString" not in answer:
             raise SecretMissing(f"secret {name} holds bytes instead of text")
-        return Version(id=answer["VersionId"], text=answer["SecretString"])
+        return Version(
+            id=answer["VersionId"],
+            text=answer["SecretString"],
+            created_at=answer["CreatedDate"].timestamp(),
+        )
 
     async def create(self, name: str, text: str, description: str) -> None:
         """Make a new secret; raises `SecretConflict` when there is one of this name."""

@@ -2,6 +2,7 @@
 
 import math
 import time
+from typing import get_args
 
 import structlog
 from prometheus_client import Counter, Histogram
@@ -43,6 +44,11 @@ log = structlog.get_logger()
 
 REQUESTS = Counter("whisper_auth_requests_total", "Requests answered", ["request", "outcome"])
 SECONDS = Histogram("whisper_auth_request_seconds", "Time to answer a request", ["request"])
+for request in get_args(AuthRequest):
+    REQUESTS.labels(request.__name__.lower(), "done")
+    SECONDS.labels(request.__name__.lower())
+for outcome in ("bad_credentials", "slow_down", "unavailable"):
+    REQUESTS.labels("login", outcome)
 
 
 class AuthService:

@@ -3,12 +3,17 @@
 import secrets
 import time
 
+from prometheus_client import Counter
+
 from services.auth.keys import KeySet
 from services.common.cached import Cached
 from services.common.tokens import BadToken, Rules, UnknownKey, signed, verified
 from services.contracts.claims import AUDIENCE, ISSUER, MAX_TOKEN_BYTES, Claims, Tokens, TokenType
 from services.contracts.identifiers import owner_token
 from services.contracts.sessions import session_id
+
+ISSUED = Counter("whisper_auth_tokens_issued_total", "Tokens given out", ["kind"])
+ACCESS, REFRESH, PERSONAL = (ISSUED.labels(kind) for kind in ("access", "refresh", "personal"))
 
 
 class Issuer:
@@ -31,6 +36,8 @@ class Issuer:
         keys = await self._keys.get()
         refresh = self._claims(TokenType.REFRESH, user, roles, session, now, self._refresh_seconds)
         access = self._claims(TokenType.ACCESS, user, roles, session, now, self._access_seconds)
+        REFRESH.inc()
+        ACCESS.inc()
         return Tokens(
             access_token=signed(access, keys.private, keys.kid),
             expires_in=self._access_seconds,
@@ -45,6 +52,7 @@ class Issuer:
         seconds = min(self._access_seconds, left)
         keys = await self._keys.get()
         access = self._claims(TokenType.ACCESS, claims.sub, roles, claims.sid, now, seconds)
+        ACCESS.inc()
         return Tokens(
             access_token=signed(access, keys.private, keys.kid),
             expires_in=seconds,

@@ -2,8 +2,10 @@
 
 import asyncio
 import io
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import aclosing
+from typing import ParamSpec, TypeVar
 
 import msgspec
 import numpy as np
@@ -11,13 +13,21 @@ import soundfile
 from pydub import AudioSegment
 
 from services.chunker.child import DecodeLimits
+from services.chunker.cutting import Samples
 from services.chunker.decode import Decoding, decoded
 from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
 from services.chunker.tracks import Numbered, Tracks
+from services.common.stages import STAGE_SECONDS
 from services.contracts.channels import Channels
 from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import ChunkCut, Problem, Range
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DECODE_SECONDS = STAGE_SECONDS.labels("decode")
+CUT_SECONDS = STAGE_SECONDS.labels("cut")
 
 
 class ReadyChunk(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,9 +81,12 @@ async def chunks(
     split = channels is Channels.SPLIT and all(cut.channel is not None for cut in stored)
     tracks = Tracks(tools.model, split=split, skip_silence=skip_silence, stored=stored)
     async with decoded(source, tools.limits, tools.spool, split=split) as decoding:
-        async with aclosing(_ready(decoding, tracks)) as ready:
+        cutting = Cutting(tracks)
+        async with aclosing(_ready(decoding, cutting)) as ready:
             async for chunk in ready:
                 yield chunk
+        DECODE_SECONDS.observe(decoding.seconds)
+        CUT_SECONDS.observe(cutting.seconds)
         yield Recording(
             samples=decoding.samples,
             skipped=() if split else tracks.skipped[0],
@@ -82,26 +95,49 @@ async def chunks(
         )
 
 
-async def _ready(decoding: Decoding, tracks: Tracks) -> AsyncGenerator[ReadyChunk, None]:
+class Cutting:
+    """Finds speech, cuts and packs, outside of the event loop."""
+
+    def __init__(self, tracks: Tracks) -> None:
+        self._tracks = tracks
+        self.seconds = 0.0
+        """That it took, its wait for a free thread included."""
+
+    async def feed(self, block: Samples) -> list[Numbered]:
+        """As `Tracks.feed`."""
+        return await self._timed(self._tracks.feed, block)
+
+    async def finish(self) -> list[Numbered]:
+        """As `Tracks.finish`."""
+        return await self._timed(self._tracks.finish)
+
+    async def packed(self, found: Numbered, source_bytes: int) -> ReadyChunk:
+        """The chunk as it is sent."""
+        chunk = found.chunk
+        return ReadyChunk(
+            number=found.number,
+            start=chunk.start,
+            end=chunk.end,
+            skipped=chunk.skipped,
+            flac=await self._timed(flac, chunk.audio),
+            source_bytes=source_bytes,
+            channel=found.channel,
+        )
+
+    async def _timed(self, work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+        began = time.monotonic()
+        done = await asyncio.to_thread(work, *given, **named)
+        self.seconds += time.monotonic() - began
+        return done
+
+
+async def _ready(decoding: Decoding, cutting: Cutting) -> AsyncGenerator[ReadyChunk, None]:
     async with aclosing(decoding.blocks()) as blocks:
         async for block in blocks:
-            for found in await asyncio.to_thread(tracks.feed, block):
-                yield await _encoded(found, decoding.source_bytes)
-    for found in await asyncio.to_thread(tracks.finish):
-        yield await _encoded(found, decoding.source_bytes)
-
-
-async def _encoded(found: Numbered, source_bytes: int) -> ReadyChunk:
-    chunk = found.chunk
-    return ReadyChunk(
-        number=found.number,
-        start=chunk.start,
-        end=chunk.end,
-        skipped=chunk.skipped,
-        flac=await asyncio.to_thread(flac, chunk.audio),
-        source_bytes=source_bytes,
-        channel=found.channel,
-    )
+            for found in await cutting.feed(block):
+                yield await cutting.packed(found, decoding.source_bytes)
+    for found in await cutting.finish():
+        yield await cutting.packed(found, decoding.source_bytes)
 
 
 def flac(audio: AudioSegment) -> bytes:

@@ -1,6 +1,7 @@
 """From a file's bytes, as they arrive, to blocks of 16 kHz samples whose places never vary."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
@@ -73,7 +74,11 @@ class Decoding:
         self._feeder: asyncio.Task[None] | None = None
         self._pieces = 0
         self._starving = False
+        self._starved_seconds = 0.0
+        self._starving_since = 0.0
         self._stalled = False
+        self.seconds = 0.0
+        """That the decoder was waited for while it had something to decode."""
         self.samples = 0
         """Samples given so far, of each channel."""
         self.problem: Problem | None = None
@@ -94,7 +99,7 @@ class Decoding:
         channels, kind = (await self._channels(), ">i2") if self._split else (1, "<i2")
         frame_bytes, last = 2 * channels, False
         while not last:
-            data = await self._read_exactly(BLOCK_SAMPLES * frame_bytes)
+            data = await self._waited_for(BLOCK_SAMPLES * frame_bytes)
             frames = len(data) // frame_bytes
             block = np.frombuffer(data, kind, count=frames * channels).reshape(frames, channels)
             too_long = self.samples + frames > limit
@@ -119,18 +124,32 @@ class Decoding:
     async def _feed(self, pieces: AsyncIterator[bytes]) -> None:
         stdin = self._child.process.stdin
         assert stdin is not None  # noqa: S101  # only a decoder with a pipe is fed
-        self._starving = True
+        self._starve()
         try:
             async for piece in pieces:
-                self._starving = False
+                self._eat()
                 self._pieces += 1
                 if not await _accepted(stdin, piece):
                     break
                 self._promise.see(piece)
-                self._starving = True
+                self._starve()
         finally:
-            self._starving = False
+            self._eat()
             stdin.close()
+
+    def _starve(self) -> None:
+        """The decoder has taken all that there is."""
+        self._starving, self._starving_since = True, time.monotonic()
+
+    def _eat(self) -> None:
+        """There is something for it again."""
+        if self._starving:
+            self._starving, self._starved_seconds = False, self._starved()
+
+    def _starved(self) -> float:
+        """Seconds without anything to decode so far."""
+        hungry = time.monotonic() - self._starving_since if self._starving else 0.0
+        return self._starved_seconds + hungry
 
     async def _channels(self) -> int:
         """How many channels there are, by the header; 1 where not even that came, as then no sample does."""
@@ -142,6 +161,13 @@ class Decoding:
             raise BadRecording(problems.too_many_channels(header.channels, MOST_CHANNELS))
         await self._read_exactly(header.remark_bytes)
         return header.channels
+
+    async def _waited_for(self, count: int) -> bytes:
+        """The next `count` bytes; counts the time that the decoder took, not that of a slow upload."""
+        began, starved = time.monotonic(), self._starved()
+        data = await self._read_exactly(count)
+        self.seconds += max(0.0, time.monotonic() - began - (self._starved() - starved))
+        return data
 
     async def _read_exactly(self, count: int) -> bytes:
         """The next `count` bytes; fewer at the end, or where the decoder stands still."""

@@ -20,7 +20,6 @@ from services.common.bus import Bus
 from services.common.queues import enqueue
 from services.common.room import when_room
 from services.contracts import topology
-from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import (
     HEADER,
     ChunkCut,
@@ -44,7 +43,11 @@ FIRST_CHUNK_SECONDS = Histogram(
 )
 CHUNKS = Counter("whisper_chunks_sent_total", "Chunks handed to the transcriber")
 REDRIVEN = Counter("whisper_chunks_redriven_total", "Chunks sent again because no outcome came")
-SKIPPED_SECONDS = Counter("whisper_skipped_audio_seconds_total", "Audio without speech, not transcribed")
+FIRST_TEXT_SECONDS = Histogram(
+    "whisper_first_text_seconds",
+    "Time from the first part of a recording being stored to its first text being stored",
+    buckets=(1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60, 120, 300, 600, 1800, 3600),
+)
 
 
 class Job:
@@ -62,6 +65,7 @@ class Job:
         self._waiting: dict[int, tuple[ReadyChunk, float]] = {}
         self._window = Window(bus, self._outcomes, command, record.lane, settings.window_chunks)
         self._taken_at = time.monotonic()
+        self._first_text_due = False
 
     async def run(self) -> tuple[JobEnded, EndOfUpload | None]:
         """Work until the attempt's end is stored; return it, and how the upload ended where that was seen.
@@ -77,7 +81,10 @@ class Job:
             silence_seconds=self._settings.upload_silence_seconds,
             arrived=self._outcomes.whole is not None,
         )
-        helpers = (asyncio.create_task(self._outcomes.follow()), asyncio.create_task(self._redrive()))
+        # A text that is there already was seen by the process before, or came while none looked.
+        self._first_text_due = not self._command.attempt and self._outcomes.first_text_at is None
+        following = self._outcomes.follow(lambda: self._note_first_text(upload))
+        helpers = (asyncio.create_task(following), asyncio.create_task(self._redrive()))
         work = asyncio.create_task(self._work(upload))
         try:
             await asyncio.wait({work, *helpers}, return_when=asyncio.FIRST_COMPLETED)
@@ -90,10 +97,16 @@ class Job:
                 task.cancel()
             await asyncio.gather(*helpers, work, return_exceptions=True)
 
+    def _note_first_text(self, upload: Upload) -> None:
+        began_at, at = upload.began_at, self._outcomes.first_text_at
+        if self._first_text_due and began_at is not None and at is not None:
+            FIRST_TEXT_SECONDS.observe(max(0.0, at - began_at))
+            self._first_text_due = False
+
     async def _work(self, upload: Upload) -> JobEnded:
         whole = self._outcomes.whole
         event = await (self._transcribed(upload) if whole is None else self._filled(upload, whole))
-        return await self._outcomes.close(event, self._record.user)
+        return await self._outcomes.close(event, self._record)
 
     async def _transcribed(self, upload: Upload) -> JobEnded:
         """Hand out the whole recording, and wait until every chunk has its outcome."""
@@ -142,8 +155,9 @@ class Job:
                 if isinstance(item, Recording):
                     return count, item
                 await self._plan(item)
-                await self._window.until_open(self._waiting)
-                await self._send(item)
+                if item.number not in self._outcomes.settled:
+                    await self._window.until_open(self._waiting, item.number)
+                    await self._send(item)
                 count = max(count, item.number + 1)
                 if left is not None:
                     left.discard(item.number)
@@ -161,7 +175,6 @@ class Job:
         )
 
     async def _plan(self, chunk: ReadyChunk) -> None:
-        """Store the cut; one that is there already was made by the same rules from the same bytes."""
         if chunk.number in self._outcomes.cuts:
             return
         if not self._outcomes.cuts:
@@ -174,13 +187,9 @@ class Job:
             source_bytes=chunk.source_bytes,
             channel=chunk.channel,
         )
-        subject = topology.cut(self._outcomes.run, chunk.number)
-        if await when_room(lambda: self._bus.create(subject, msgspec.json.encode(cut))):
-            SKIPPED_SECONDS.inc(sum(gap.end - gap.start for gap in chunk.skipped) / SAMPLE_RATE)
+        await self._outcomes.plan(cut)
 
     async def _send(self, chunk: ReadyChunk) -> None:
-        if chunk.number in self._outcomes.settled:
-            return
         await self._publish(chunk)
         CHUNKS.inc()
         self._forget_settled()

@@ -1,14 +1,17 @@
 """What is known of one run: its stored cuts, and which chunks have their text or their gap."""
 
 import asyncio
+from collections.abc import Callable
 
 import msgspec
+from prometheus_client import Counter, Histogram
 
 from services.common.bus import Bus, woken_within
 from services.common.documents import Documents
 from services.common.room import when_room
 from services.contracts import topology
 from services.contracts.identifiers import run_id
+from services.contracts.inference import SAMPLE_RATE
 from services.contracts.messages import (
     ChunkCut,
     ChunkFailed,
@@ -21,9 +24,20 @@ from services.contracts.messages import (
     StartJob,
 )
 from services.contracts.topology import Stream
-from services.contracts.usage import Tally
+from services.contracts.usage import Figures, Tally
 
 RECHECK_SECONDS = 2.0
+
+DECODED_SECONDS = Counter("whisper_decoded_audio_seconds_total", "Audio decoded and cut, each stretch once")
+SKIPPED_SECONDS = Counter("whisper_skipped_audio_seconds_total", "Of it, without speech: not transcribed")
+ENDED = Counter("whisper_jobs_ended_total", "Attempts at jobs that ended", ["state"])
+REAL_TIME_FACTOR = Histogram(
+    "whisper_job_real_time_factor",
+    "Seconds from taking a job to its end, by seconds of its recording; of jobs completed at once",
+    buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+for final in (state for state in JobState if state.final):
+    ENDED.labels(final)
 
 
 class JobGoneError(Exception):
@@ -51,6 +65,9 @@ class Outcomes:
         self.end: JobEnded | None = None
         self.whole: JobEnded | None = None
         """The end of the earlier attempt that cut the whole recording: this one has its gaps to fill."""
+        self.first_text_at: float | None = None
+        """When the first text was stored, by the broker's clock."""
+        self._ended_at = 0.0
         self._tally = Tally()
 
     async def load(self) -> None:
@@ -59,17 +76,32 @@ class Outcomes:
             stored := await self._bus.next(Stream.RES, topology.results(self.run), self._after)
         ) is not None:
             self._after = stored.sequence
-            self._apply(msgspec.json.decode(stored.data, type=JobEvent))
+            self._apply(msgspec.json.decode(stored.data, type=JobEvent), stored.stored_at)
 
-    async def close(self, end: JobEnded, user: str) -> JobEnded:
-        """Store what the attempt used, and then its end: this one, or that of a process that was faster."""
+    async def close(self, end: JobEnded, record: JobRecord) -> JobEnded:
+        """Store what the attempt used, and then its end: this one, or that of a process that was faster.
+
+        Who stored it counts it, so that nothing counts twice, whatever is repeated after a crash.
+        """
         command = self._command
-        facts = self._tally.facts(user, command.owner, command.job, command.run, command.attempt, end)
+        facts = self._tally.facts(record.user, command.owner, command.job, command.run, command.attempt, end)
         for subject, fact in facts.items():
             await self._store(subject, fact)
-        await self._store(topology.end(self.run, end.attempt), end)
+        rest = self._tally.rest(end)
+        ours = await self._store(topology.end(self.run, end.attempt), end)
+        if ours:
+            _count(rest)
+            ENDED.labels(end.state).inc()
         await self.load()
+        if ours and record.started_at is not None:
+            _compare(end, self._ended_at - record.started_at)
         return self.end or end
+
+    async def plan(self, cut: ChunkCut) -> None:
+        """Store a cut; one that is there already was made by the same rules from the same bytes."""
+        if await self._store(topology.cut(self.run, cut.chunk), cut):
+            skipped = sum(gap.end - gap.start for gap in cut.skipped)
+            _count(Figures(audio=skipped + cut.end - cut.start, skipped=skipped))
 
     async def leave_gaps(self, problem: Problem) -> None:
         """Mark every chunk that was cut and has no text as a gap of this attempt."""
@@ -85,8 +117,8 @@ class Outcomes:
             )
             await self._store(topology.gap(self.run, number, attempt), gap)
 
-    async def follow(self) -> None:
-        """Keep up as long as nobody cancels this task.
+    async def follow(self, looked: Callable[[], None]) -> None:
+        """Keep up as long as nobody cancels this task; tells of each look.
 
         Raises `JobGoneError` when the job is deleted or begun anew, `JobCancelledError` when it is cancelled.
         """
@@ -98,6 +130,7 @@ class Outcomes:
             while True:
                 await self._check_record()
                 await self.load()
+                looked()
                 async with self._changed:
                     self.looks += 1
                     self._changed.notify_all()
@@ -121,9 +154,10 @@ class Outcomes:
             cuts.append(cut)
         return tuple(cuts)
 
-    async def _store(self, subject: str, fact: msgspec.Struct) -> None:
+    async def _store(self, subject: str, fact: msgspec.Struct) -> bool:
+        """Whether it was not there yet."""
         data = msgspec.json.encode(fact)
-        await when_room(lambda: self._bus.create(subject, data))
+        return await when_room(lambda: self._bus.create(subject, data))
 
     async def _check_record(self) -> None:
         subject = topology.job_record(self._command.owner, self._command.job)
@@ -138,16 +172,29 @@ class Outcomes:
     def _gone(self, record: JobRecord | None) -> bool:
         return record is None or record.deleted or record.run != self._command.run
 
-    def _apply(self, event: JobEvent) -> None:
+    def _apply(self, event: JobEvent, stored_at: float) -> None:
         self._tally.add(event)
         match event:
             case ChunkCut():
                 self.cuts[event.chunk] = event
             case ChunkTranscribed():
                 self.settled.add(event.chunk)
+                if self.first_text_at is None:
+                    self.first_text_at = stored_at
             case ChunkFailed() if event.attempt == self._command.attempt:
                 self.settled.add(event.chunk)
             case JobEnded() if event.attempt == self._command.attempt:
-                self.end = event
+                self.end, self._ended_at = event, stored_at
             case JobEnded() if event.state not in (JobState.FAILED, JobState.CANCELLED):
                 self.whole = self.whole or event
+
+
+def _compare(end: JobEnded, seconds: float) -> None:
+    """The time that a job took with the length of its recording."""
+    if end.state is JobState.COMPLETED and not end.attempt and end.duration:
+        REAL_TIME_FACTOR.observe(max(0.0, seconds) * SAMPLE_RATE / end.duration)
+
+
+def _count(figures: Figures) -> None:
+    DECODED_SECONDS.inc(figures.audio / SAMPLE_RATE)
+    SKIPPED_SECONDS.inc(figures.skipped / SAMPLE_RATE)

@@ -39,6 +39,8 @@ class Upload:
         self._arrived = arrived
         self._received = 0
         self.ended: EndOfUpload | None = None
+        self.began_at: float | None = None
+        """When the first part was stored, by the broker's clock."""
 
     async def parts(self) -> AsyncGenerator[bytes, None]:
         """The recording's bytes; ends with the last part, whoever stored it."""
@@ -48,6 +50,8 @@ class Upload:
                 stored = await self._wait_for(number, woken)
                 if stored is None:
                     return
+                if not number:
+                    self.began_at = stored.stored_at
                 self._received += len(stored.data)
                 if HEADER in stored.headers:
                     self.ended = msgspec.json.decode(stored.headers[HEADER], type=EndOfUpload)

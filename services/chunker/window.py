@@ -4,13 +4,20 @@ What waits is read from the queue itself, so that jobs of one user in different 
 and nothing has to be given back when a process dies.
 """
 
+import time
 from collections.abc import Collection, Iterable
+
+from prometheus_client import Counter
 
 from services.chunker.outcomes import Outcomes
 from services.common.bus import Bus
 from services.contracts import topology
 from services.contracts.messages import Lane, StartJob
 from services.contracts.topology import Stream
+
+STALLED_SECONDS = Counter(
+    "whisper_window_stall_seconds_total", "Time that chunks waited for their user's window to open"
+)
 
 
 def is_open(own: int, others: int, jobs: int, size: int) -> bool:
@@ -33,20 +40,28 @@ class Window:
         self._lanes = lane.sharing
         self._size = size
 
-    async def until_open(self, sent: Collection[int]) -> None:
-        """Wait until the job that has `sent` these chunks may send one more."""
+    async def until_open(self, sent: Collection[int], number: int) -> None:
+        """Wait until the job that has `sent` these chunks may send chunk `number`.
+
+        One that is queued from before, or comes before one that is, has its place already. It is not waited
+        for: after a crash of the broker the queue may hold chunks that it gives to nobody until sent anew.
+        """
         while True:
             looks = self._outcomes.looks
-            if await self._is_open(sent):
+            if await self._is_open(sent, number):
                 return
+            began = time.monotonic()
             await self._outcomes.until_looked(looks)
+            STALLED_SECONDS.inc(time.monotonic() - began)
 
-    async def _is_open(self, sent: Collection[int]) -> bool:
+    async def _is_open(self, sent: Collection[int], number: int) -> bool:
         queued = self._sharing(await self._bus.subjects(Stream.CHUNK, topology.chunk("*", self._owner, "*")))
         runs = [(topology.run_of_work(subject), int(subject.rpartition(".")[2])) for subject in queued]
-        own = {number for run, number in runs if run == self._outcomes.run}.union(sent)
+        own = {chunk for run, chunk in runs if run == self._outcomes.run}
+        if number <= max(own, default=-1):
+            return True
         others = sum(run != self._outcomes.run for run, _ in runs)
-        count = len(own - self._outcomes.settled)
+        count = len(own.union(sent) - self._outcomes.settled)
         if count + others < self._size:
             return True
         jobs = self._sharing(await self._bus.subjects(Stream.CTL, topology.control("*", self._owner, "*")))

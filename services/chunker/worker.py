@@ -6,7 +6,6 @@ import time
 
 import msgspec
 import structlog
-from prometheus_client import Counter
 
 from services.chunker.admission import Admission
 from services.chunker.chunks import Tools
@@ -42,8 +41,6 @@ RECORD_SECONDS = 90.0
 follows, the uploader died between both."""
 RECHECK_SECONDS = 1.0
 CANCELLED = Problem(code="cancelled", message="The job was cancelled. The text covers what was transcribed.")
-
-ENDED = Counter("whisper_jobs_ended_total", "Jobs that ended", ["state"])
 
 
 class Chunker:
@@ -116,7 +113,6 @@ class Chunker:
             await self._end_cancelled(command)
             return
         await self._store_end(command, end, upload)
-        ENDED.labels(end.state).inc()
         log.info(
             "job_ended", state=end.state, chunks=end.chunks, seconds=round(time.monotonic() - started, 1)
         )
@@ -151,9 +147,8 @@ class Chunker:
             return
         outcomes = Outcomes(self._bus, command)
         await outcomes.load()
-        end = outcomes.end or await outcomes.close(_given_up(command, outcomes.whole, error), record.user)
+        end = outcomes.end or await outcomes.close(_given_up(command, outcomes.whole, error), record)
         await self._store_end(command, end, None)
-        ENDED.labels(end.state).inc()
 
     async def _end_cancelled(self, command: StartJob) -> None:
         """Take back what no transcriber has in hand, mark what has no text, and end the attempt."""
@@ -168,9 +163,8 @@ class Chunker:
         if end is None:
             problem = record.problem or CANCELLED
             await outcomes.leave_gaps(problem)
-            end = await outcomes.close(_cancelled(command, outcomes, problem), record.user)
+            end = await outcomes.close(_cancelled(command, outcomes, problem), record)
         await self._store_end(command, end, None)
-        ENDED.labels(end.state).inc()
         log.info("job_cancelled", state=end.state, chunks=end.chunks)
 
     async def _store_end(self, command: StartJob, end: JobEnded, upload: EndOfUpload | None) -> None:

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
 
 import msgspec
 import nats
@@ -15,26 +13,22 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
-from prometheus_client import Counter
 
-from services.common.complaints import Complaints, said, shown
+from services.common.broker_state import QueueState, StreamState
+from services.common.certificate import show_expiry
+from services.common.complaints import Complaints, shown
 from services.common.errors import BrokerUnavailable, Misconfigured, StorageFull
 from services.common.link import Link
 from services.common.nkey import check_seed
-from services.common.refusals import SEQUENCE_NOT_FOUND, STREAM_FULL, WRONG_LAST_SEQUENCE, is_passing
+from services.common.refusals import SEQUENCE_NOT_FOUND, STREAM_FULL, WRONG_LAST_SEQUENCE
 from services.common.settings import ServiceSettings
+from services.common.tries import LONGEST_TRY_SECONDS, Tries
 from services.common.trust import client_for
 
 log = structlog.get_logger()
 
-FIRST_TRY_SECONDS = 2.0
-"""A stream that lost its leader answers nobody: who asks again soon finds the next one soon."""
-LONGEST_TRY_SECONDS = 8.0
-"""Each further try waits longer, since a server under load is not helped by being asked more often."""
 PING_SECONDS = 3.0
 """Two unanswered pings end a connection: a server that hangs, or a network that is cut, costs 9 s at most."""
-FIRST_DELAY_SECONDS = 0.05
-LONGEST_DELAY_SECONDS = 2.0
 PATIENCE_SECONDS = 60.0
 """A broker that is killed comes back within seconds; a cluster that lost its leader within ten."""
 FULL_RETRY_SECONDS = 30.0
@@ -42,11 +36,6 @@ REJOIN_SECONDS = 10.0
 """So long after a reconnect those who answer questions may not be connected again themselves."""
 
 EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
-
-RETRIES = Counter("whisper_bus_retries_total", "Operations on NATS that had to be tried again")
-RECONNECTS = Counter("whisper_bus_reconnects_total", "Times the connection to NATS was made again")
-
-T = TypeVar("T")
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +58,11 @@ class Bus:
     def __init__(self, client: Client, *, patience_seconds: float) -> None:
         self.client = client
         self.jetstream: JetStreamContext = client.jetstream(timeout=LONGEST_TRY_SECONDS)
-        self._patience_seconds = patience_seconds
         self.breaks = 0
         """How often the connection broke: answers to what was asked before a break reach nobody."""
         self._rejoined_until = 0.0
-        self._link = Link()
+        self.link = Link()
+        self._retried = Tries(client, self.link, patience_seconds).until_done
         self._missed: list[Callable[[], None]] = []
 
     async def create(self, subject: str, data: bytes, headers: Mapping[str, str] | None = None) -> bool:
@@ -101,10 +90,9 @@ class Bus:
             raise
         return ack.seq
 
-    async def settled_up_to(self, queue: tuple[str, str]) -> int:
-        """The sequence up to which a consumer (stream, durable) takes every message for settled."""
-        info = await self._retried(lambda: self.jetstream.consumer_info(*queue))
-        return info.ack_floor.stream_seq if info.ack_floor else 0
+    async def queue(self, queue: tuple[str, str]) -> QueueState:
+        """How a queue (stream, durable consumer) stands."""
+        return QueueState.of(await self._retried(lambda: self.jetstream.consumer_info(*queue)))
 
     async def last(self, stream: str, subject: str, *, by_leader: bool = False) -> Stored | None:
         """The newest message of one subject, as any replica knows it, or for certain from the leader.
@@ -147,10 +135,12 @@ class Bus:
         before = None if through is None else through + 1
         await self._retried(lambda: self.jetstream.purge_stream(stream, seq=before, subject=subjects))
 
-    async def usage(self, stream: str) -> tuple[int, int]:
-        """The bytes that a stream holds, and its disk budget; 0 where it has none."""
-        info = await self._retried(lambda: self.jetstream.stream_info(stream))
-        return info.state.bytes, max(0, info.config.max_bytes or 0)
+    async def state(self, stream: str, *, patience_seconds: float | None = None) -> StreamState:
+        """How a stream stands; raises `BrokerUnavailable` also where it has no leader to say so."""
+        info = await self._retried(
+            lambda: self.jetstream.stream_info(stream), patience_seconds=patience_seconds
+        )
+        return StreamState.of(info)
 
     async def request(self, subject: str, data: bytes, *, timeout_seconds: float) -> bytes:
         """Ask a service and wait for its answer; raises `BrokerUnavailable` when none comes.
@@ -224,67 +214,18 @@ class Bus:
             headers=raw.headers or {},  # type: ignore[attr-defined]
         )
 
-    async def _retried(
-        self,
-        operation: Callable[[], Awaitable[T]],
-        *,
-        patience_seconds: float | None = None,
-        try_seconds: float = FIRST_TRY_SECONDS,
-    ) -> T:
-        patience = self._patience_seconds if patience_seconds is None else patience_seconds
-        loop = asyncio.get_running_loop()
-        give_up = loop.time() + patience
-        delay = FIRST_DELAY_SECONDS
-        while True:
-            try:
-                return await self._unless_lost(operation, try_seconds)
-            except (nats.js.errors.APIError, nats.errors.MaxPayloadError) as error:
-                if not is_passing(error):
-                    raise
-                cause: Exception = error
-            except (nats.errors.Error, TimeoutError, OSError) as error:
-                cause = error
-            if self.client.is_closed or loop.time() + delay > give_up:
-                raise BrokerUnavailable(
-                    f"NATS did not take a request for {patience:.0f} s: {said(cause)}",
-                    retry_after=5.0,
-                ) from cause
-            RETRIES.inc()
-            pause = delay * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries
-            back = await self._link.back_within(pause)
-            delay = FIRST_DELAY_SECONDS if back else min(delay * 2, LONGEST_DELAY_SECONDS)
-            try_seconds = max(try_seconds, min(try_seconds * 2, LONGEST_TRY_SECONDS))
-
-    async def _unless_lost(self, operation: Callable[[], Awaitable[T]], try_seconds: float) -> T:
-        """Fail as soon as the connection breaks: nats-py lets a request in flight wait out its time-out."""
-        if self._link.broken:
-            raise nats.errors.ConnectionReconnectingError
-        work = asyncio.ensure_future(operation())
-        either: set[asyncio.Future[Any]] = {work, self._link.lost}
-        try:
-            await asyncio.wait(either, timeout=try_seconds, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                return work.result()
-            raise nats.errors.ConnectionReconnectingError if self._link.broken else TimeoutError
-        finally:
-            if not work.done():
-                work.cancel()
-                await asyncio.gather(work, return_exceptions=True)
-            elif not work.cancelled():
-                work.exception()  # counts as seen, where somebody cancelled us
-
     async def on_lost(self) -> None:
         """nats-py's callback for a broken connection."""
-        if not self._link.broken:
+        if not self.link.broken:
             log.warning("broker_lost")
             self.breaks += 1
-        self._link.breaks()
+        self.link.breaks()
 
     async def on_reconnected(self) -> None:
         """nats-py's callback for a connection made again: whoever waits looks at the streams anew."""
         log.info("broker_reconnected")
-        RECONNECTS.inc()
-        self._link.mends()
+        self.link.mends()
+        show_expiry(self.client)
         self._rejoined_until = asyncio.get_running_loop().time() + REJOIN_SECONDS
         for missed in self._missed:
             missed()
@@ -341,9 +282,12 @@ async def connect(
                 f"older than {'.'.join(map(str, minimum_server))} lose queued work when they are killed"
             )
         complaints.connected = True
+        show_expiry(client)
         bus.append(Bus(client, patience_seconds=patience_seconds))
         yield bus[0]
     finally:
+        for one in bus:
+            one.link.end()
         bus.clear()
         with contextlib.suppress(ConnectionError):  # the broker may be going, too
             await client.close()

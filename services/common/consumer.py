@@ -38,8 +38,12 @@ SECONDS = Histogram(
     ["queue"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800),
 )
-PENDING = Gauge("whisper_queue_pending_messages", "Messages waiting, as last seen", ["queue"])
-LAST_SUCCESS = Gauge("whisper_last_success_timestamp_seconds", "When a message was last handled", ["queue"])
+LAST_SUCCESS = Gauge(
+    "whisper_last_success_timestamp_seconds", "When a message was last handled, 0 before the first", ["queue"]
+)
+BUG = "bug"
+"""Code of a message that broke its handler."""
+OUTCOMES = ("done", "deferred", "given_up", "unreadable")
 
 M = TypeVar("M")
 
@@ -98,9 +102,17 @@ class Consumer(Generic[M]):
 
     async def run(self, bus: Bus, slots: int, stop: asyncio.Event) -> None:
         """Handle messages `slots` at a time until `stop`, then finish those in hand."""
+        self._show()
         async with asyncio.TaskGroup() as group:
             for _ in range(slots):
                 group.create_task(self._run_slot(bus, stop))
+
+    def _show(self) -> None:
+        """Metrics of this queue exist from the start: an increase from nothing would not be seen."""
+        for outcome in OUTCOMES:
+            HANDLED.labels(self.durable, outcome)
+        for metric in (IN_PROGRESS, SECONDS, LAST_SUCCESS):
+            metric.labels(self.durable)
 
     async def _run_slot(self, bus: Bus, stop: asyncio.Event) -> None:
         subscription = await bus.jetstream.pull_subscribe_bind(self.durable, self.stream)
@@ -160,12 +172,11 @@ class Consumer(Generic[M]):
         """A deleted consumer lets `fetch` time out for ever; asking for it raises, which ends the process."""
         try:
             async with asyncio.timeout(POLL_SECONDS):
-                info = await subscription.consumer_info()
+                await subscription.consumer_info()
         except nats.js.errors.NotFoundError:
             raise
         except (nats.errors.Error, TimeoutError):
             return  # the broker is away, or a cluster has no leader yet; the next fetch finds it
-        PENDING.labels(self.durable).set(info.num_pending or 0)
 
     async def _settle(self, bus: Bus, msg: Msg) -> None:
         started = time.monotonic()
@@ -201,9 +212,7 @@ class Consumer(Generic[M]):
     async def _failed(self, bus: Bus, msg: Msg, message: M, delivery: Delivery, error: Exception) -> str:
         if not isinstance(error, ServiceError):
             log.exception("handler_broke", queue=self.durable)
-            error = Transient(
-                f"internal error: {type(error).__name__}", code="bug", max_attempts=BUG_ATTEMPTS
-            )
+            error = Transient(f"internal error: {type(error).__name__}", code=BUG, max_attempts=BUG_ATTEMPTS)
         if isinstance(error, Permanent) or (
             isinstance(error, Transient) and self._exhausted(error, delivery)
         ):

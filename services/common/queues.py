@@ -30,7 +30,7 @@ async def erase_forgotten(bus: Bus, queue: tuple[str, str], subject: str) -> boo
     """
     stream, durable = queue
     stored = await bus.last(stream, subject, by_leader=True)
-    if stored is None or stored.sequence > await bus.settled_up_to(queue):
+    if stored is None or stored.sequence > (await bus.queue(queue)).settled_up_to:
         return False
     log.warning("forgotten_message_erased", queue=durable, subject=subject)
     FORGOTTEN.labels(durable).inc()

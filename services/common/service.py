@@ -13,6 +13,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from services.common.allocator import give_back
+from services.common.build import show_build
 from services.common.errors import Misconfigured
 from services.common.logs import configure
 from services.common.settings import ServiceSettings, load
@@ -77,6 +78,7 @@ def run(name: str, settings: ServiceSettings, main: Main) -> None:
     """Run `main` with logging, probes and signals set up; exits 2 when a setting is at fault."""
     give_back()
     configure(name, settings.log_level)
+    show_build(name, settings.git_revision)
     try:
         asyncio.run(_serve(settings, main))
     except* Misconfigured as group:

@@ -28,6 +28,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a stopping process may take to finish what it holds."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    git_revision: str = ""
+    """Commit that the image was built from, for the metric `whisper_build_info`; the image sets it."""
 
 
 S = TypeVar("S", bound=msgspec.Struct)

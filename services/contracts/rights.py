@@ -71,12 +71,11 @@ def rights() -> dict[Role, Rights]:
                 *_consume(topology.WEBHOOKS),
                 *_read(Stream.UP, Stream.CTL, Stream.RES, Stream.JOB, Stream.HOTWORDS, Stream.TOKENS),
                 *_read(Stream.DAYS, Stream.HOOKS),
-                *_list(Stream.HOOKS),
+                *_list(*Stream),
                 *_purge(Stream.HOOKS),
-                *_list(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB, Stream.TOKENS),
-                *_list(Stream.HOTWORDS),
                 *_purge(Stream.UP, Stream.CTL, Stream.CHUNK, Stream.RES, Stream.JOB, Stream.HOTWORDS),
-                *map(_watch, CHUNKERS.values()),
+                *map(_watch, CONSUMERS),
+                *map(_oldest, sorted({consumer.stream for consumer in CONSUMERS})),
             ),
             subscribe=(
                 inbox(Role.GATEWAY),
@@ -181,6 +180,11 @@ def _settle_undelivered() -> tuple[str, ...]:
 
 def _purge(*streams: Stream) -> tuple[str, ...]:
     return tuple(f"{API}.STREAM.PURGE.{stream}" for stream in streams)
+
+
+def _oldest(queue: Stream) -> str:
+    """What stands first in a queue, and since when: NATS tells of a message only all of it."""
+    return f"{API}.DIRECT.GET.{queue}"
 
 
 def _watch(consumer: ConsumerSpec) -> str:

@@ -100,6 +100,10 @@ class Tally:
             facts[topology.usage(owner, run_id(job, 0), 0)] = one
         return {subject: JobUsed(user=user, figures=used) for subject, used in facts.items()}
 
+    def rest(self, end: JobEnded) -> Figures:
+        """The sound that only this end tells of, beyond what the ends before it told."""
+        return self._after(end) - self._rest
+
     def _after(self, end: JobEnded) -> Figures:
         channels = end.skipped_by_channel or (end.skipped,)
         return Figures(

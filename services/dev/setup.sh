@@ -13,8 +13,8 @@ fail() { say "setup: $*"; exit 1; }
 packages=(ffmpeg espeak-ng)
 commands=(ffmpeg espeak-ng)
 if [ "$purpose" = test ]; then
-  packages+=(chromium prometheus faketime strace)
-  commands+=(chromium promtool faketime strace)
+  packages+=(chromium prometheus faketime strace shellcheck)
+  commands+=(chromium promtool faketime strace shellcheck)
   command -v npm >/dev/null || { packages+=(nodejs npm); commands+=(npm); }
 fi
 

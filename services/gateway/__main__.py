@@ -5,6 +5,7 @@ import structlog
 from services.common.open_files import allow_all
 from services.common.service import Lifecycle, load_or_exit, run, site
 from services.gateway.app import create_app
+from services.gateway.broker_watch import BrokerWatch
 from services.gateway.buses import BUS
 from services.gateway.door import DOOR
 from services.gateway.intake import INTAKE
@@ -13,6 +14,7 @@ from services.gateway.jobs import JOBS
 from services.gateway.openai.repeats import REPEATS
 from services.gateway.settings import Settings
 from services.gateway.sse import STREAMS
+from services.gateway.top_users import TopUsers
 from services.gateway.usage import USAGE
 from services.gateway.wakeups import WAKEUPS
 from services.gateway.webhooks import WEBHOOKS
@@ -43,12 +45,14 @@ def main() -> None:
             finish=uploads_ended,
         ):
             janitor = Janitor(app[BUS], app[JOBS], settings)
+            users = TopUsers(app[BUS], settings.usage_top_users)
+            watch = BrokerWatch(app[BUS], app[INTAKE].budgets, users)
             await lifecycle.work(
                 janitor.run,
                 app[DOOR].revocations.follow,
                 app[DOOR].tokens.uses.follow,
                 app[STREAMS].tend,
-                app[INTAKE].budgets.watch,
+                watch.run,
                 app[REPEATS].tend,
                 app[USAGE].run,
                 app[WEBHOOKS].run,

@@ -3,15 +3,12 @@
 import asyncio
 import time
 
-import structlog
 from prometheus_client import Gauge
 
-from services.common.bus import Bus, woken_within
-from services.common.errors import ServiceError
+from services.common.broker_state import StreamState
+from services.common.bus import Bus
 from services.contracts.topology import Stream
 from services.gateway.errors import Unavailable
-
-log = structlog.get_logger()
 
 NEEDED = {
     Stream.UP: "recordings",
@@ -21,9 +18,7 @@ NEEDED = {
     Stream.HOOKS: "webhooks",
 }
 """What a new job takes room of; chunks need not be there, as whoever sends them waits."""
-WATCHED = (*NEEDED, Stream.CHUNK, Stream.TOKENS, Stream.HOTWORDS)
 BELIEVED_SECONDS = 5.0
-LOOK_SECONDS = 15.0
 RETRY_SECONDS = 60.0
 
 BYTES = Gauge("whisper_stream_bytes", "Bytes that a stream holds, as last seen", ["stream"])
@@ -38,12 +33,11 @@ class Budgets:
         self._bus = bus
         self._refuse_share = refuse_share
         self._shares: dict[Stream, float] = {}
-        self._seen_at = float("-inf")
+        self._seen_at: dict[Stream, float] = {}
 
     async def check(self) -> None:
         """Raise `Unavailable` where a new job might not find room up to its end."""
-        if time.monotonic() - self._seen_at > BELIEVED_SECONDS:
-            await self.look()
+        await asyncio.gather(*(self._look(stream) for stream in NEEDED if self._is_old(stream)))
         for stream, what in NEEDED.items():
             if self._shares[stream] >= self._refuse_share:
                 raise Unavailable(
@@ -53,20 +47,15 @@ class Budgets:
                     retry_after=RETRY_SECONDS,
                 )
 
-    async def look(self) -> None:
-        """Ask the broker."""
-        found = await asyncio.gather(*(self._bus.usage(stream) for stream in WATCHED))
-        for stream, (used, limit) in zip(WATCHED, found, strict=True):
-            BYTES.labels(stream).set(used)
-            LIMIT.labels(stream).set(limit)
-            self._shares[stream] = used / limit if limit else 0.0
-        self._seen_at = time.monotonic()
+    def note(self, stream: Stream, state: StreamState) -> None:
+        """Somebody has looked."""
+        BYTES.labels(stream).set(state.bytes)
+        LIMIT.labels(stream).set(state.limit_bytes)
+        self._shares[stream] = state.bytes / state.limit_bytes if state.limit_bytes else 0.0
+        self._seen_at[stream] = time.monotonic()
 
-    async def watch(self, stop: asyncio.Event) -> None:
-        """Keep the metrics true until the stop."""
-        while not stop.is_set():
-            try:
-                await self.look()
-            except ServiceError as error:
-                log.info("budgets_unknown", error=str(error))
-            await woken_within(stop, LOOK_SECONDS)
+    def _is_old(self, stream: Stream) -> bool:
+        return time.monotonic() - self._seen_at.get(stream, float("-inf")) > BELIEVED_SECONDS
+
+    async def _look(self, stream: Stream) -> None:
+        self.note(stream, await self._bus.state(stream))

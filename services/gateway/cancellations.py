@@ -30,6 +30,10 @@ class By(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+for who in By:
+    CANCELLED.labels(who)
+
+
 class Cancellations:
     """Writes into a job's record that it is cancelled; the chunker that has it in hand then ends it.
 

@@ -4,10 +4,11 @@ import time
 
 from aiohttp import web
 
+from services.common.stages import STAGE_SECONDS
 from services.gateway.caller import caller, may_listen
 from services.gateway.errors import InvalidRequest
 from services.gateway.event_views import end_of_record
-from services.gateway.feeds import FEEDS, Feed, Standing
+from services.gateway.feeds import FEEDS, Feed, Standing, Told
 from services.gateway.jobs import JOBS
 from services.gateway.sse import STREAMS, EventStream, event_stream_response
 
@@ -15,6 +16,8 @@ LOST_END_SECONDS = 10.0
 """A job that ended this long ago and shows no end event has lost its events to retention."""
 PROGRESS_SECONDS = 1.0
 """Progress alone is told at most this often."""
+
+DELIVER_SECONDS = STAGE_SECONDS.labels("deliver")
 
 
 async def get_events(request: web.Request) -> web.StreamResponse:
@@ -43,6 +46,7 @@ class _Reader:
         self._feed = feed
         self._stream = stream
         self._after = after
+        self._came_at = feed.now()
         self._told: Standing | None = None
         self._told_at = 0.0
 
@@ -63,10 +67,17 @@ class _Reader:
                 await self._tell_standing()
             if over or told.ends is None:
                 await self._stream.write(told.data)
+                self._note_delay(told)
             self._after = told.sequence
             if over:
                 return True
         return False
+
+    def _note_delay(self, told: Told) -> None:
+        """How long an event took to its reader; one from before the reader came was not under way to it."""
+        now = self._feed.now()
+        if now is not None and self._came_at is not None and told.stored_at >= self._came_at:
+            DELIVER_SECONDS.observe(max(0.0, now - told.stored_at))
 
     async def _tell_standing(self) -> None:
         now, new, old = time.monotonic(), self._feed.standing, self._told

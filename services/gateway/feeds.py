@@ -38,6 +38,8 @@ class Told(msgspec.Struct, frozen=True):
     data: bytes
     ends: int | None
     """The attempt that it ends."""
+    stored_at: float
+    """Unix time, by the broker's clock."""
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -83,6 +85,10 @@ class Feed:
         """Wait for what is stored by now; raises what `check` does."""
         await self._looked.wait()
         self.check()
+
+    def now(self) -> float | None:
+        """The broker's time, as far as it is known."""
+        return self._jobs.clock.reckoned()
 
     def check(self) -> None:
         """Raise what ended the reading, such as `BrokerUnavailable`."""
@@ -237,6 +243,7 @@ def _told(found: Found) -> Told:
         sequence=found.sequence,
         data=encoded(data, event=name, sequence=found.sequence),
         ends=found.event.attempt if isinstance(found.event, JobEnded) else None,
+        stored_at=found.stored_at,
     )
 
 

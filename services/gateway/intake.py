@@ -9,13 +9,13 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter, Gauge
 
-from services.common.errors import ServiceError
+from services.common.errors import ServiceError, StorageFull
 from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
 from services.contracts.topology import Stream
 from services.gateway.beside import beside
 from services.gateway.budgets import Budgets
-from services.gateway.errors import InvalidRequest, TooManyUploads
+from services.gateway.errors import InvalidRequest, TooManyUploads, UploadInterrupted
 from services.gateway.fields import Fields, OwnFields
 from services.gateway.identity import Identity
 from services.gateway.limits import Entrance, limits
@@ -30,6 +30,8 @@ DRAIN_SHARE = 0.6
 """Of the drain time: uploads that run longer are interrupted in good order."""
 
 UPLOADS = Counter("whisper_uploads_total", "Uploads by how they ended", ["outcome"])
+for outcome in ("stored", "repeated", "broken_off", UploadInterrupted.code, StorageFull.code):
+    UPLOADS.labels(outcome)
 RUNNING = Gauge("whisper_uploads_in_progress", "Uploads being received")
 
 

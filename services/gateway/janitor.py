@@ -26,6 +26,16 @@ LONGEST_PAUSE_SECONDS = WALK_SECONDS
 
 ROUNDS = Counter("whisper_janitor_rounds_total", "Rounds that the janitor made")
 ACTIONS = Counter("whisper_janitor_actions_total", "What the janitor did", ["action"])
+for action in (
+    "work_erased",
+    "text_expired",
+    "tombstone_dropped",
+    "erased_again",
+    "restarted",
+    "audio_expired",
+    "upload_settled",
+):
+    ACTIONS.labels(action)
 
 
 class Janitor:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
+from services.common.broker_clock import BrokerClock
 from services.common.bus import Bus, Stored
 from services.common.documents import Documents
 from services.common.queues import erase_forgotten
@@ -15,7 +16,6 @@ from services.contracts import attempts, topology
 from services.contracts.identifiers import is_job_id, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobOptions, JobRecord, JobState, UploadState
 from services.contracts.topology import CHUNKERS, Stream
-from services.gateway.broker_clock import BrokerClock
 from services.gateway.cursor import decoded, encoded
 from services.gateway.errors import NotFound
 from services.gateway.forecast import Outlook, forecast
@@ -37,7 +37,7 @@ class Jobs:
         """`changed` is told of each job that is changed here, before its wake-up comes."""
         self._bus = bus
         self._changed = changed
-        self.clock = BrokerClock(bus)
+        self.clock = BrokerClock(bus, Stream.JOB)
         self._records = Documents(bus, Stream.JOB, JobRecord)
         self._recent = RecentRecords()
         self._indexes: OrderedDict[str, JobIndex] = OrderedDict()

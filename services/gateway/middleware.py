@@ -7,7 +7,7 @@ import itertools
 import math
 import secrets
 import time
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import structlog
 from aiohttp import web
@@ -51,8 +51,8 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
     started = time.monotonic()
     route = _route(request)
     status = 499  # the client left, or the process stopped; nginx's number for it
-    request[REQUEST_ID] = f"{PROCESS}{next(NUMBERS):x}"
-    bind_contextvars(request_id=request[REQUEST_ID])  # until the connection's next request
+    number = request[REQUEST_ID] = f"{PROCESS}{next(NUMBERS):x}"
+    bind_contextvars(request_id=number)  # until the connection's next request
     try:
         response = await _answered(request, handler)
         status = response.status
@@ -62,7 +62,9 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
         requests, times = _metrics(route, request.method, status)
         requests.inc()
         times.observe(seconds)
-        log.info("request_done", method=request.method, route=route, status=status, seconds=round(seconds, 3))
+        _logger().info(
+            "request_done", method=request.method, route=route, status=status, seconds=round(seconds, 3)
+        )
 
 
 async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -129,6 +131,12 @@ def _routing_refusal(request: web.Request, error: web.HTTPException) -> web.Stre
     if allowed := error.headers.get("Allow"):
         response.headers["Allow"] = allowed
     return response
+
+
+@cache
+def _logger() -> structlog.stdlib.BoundLogger:
+    """What `log` stands for: looking that up takes longer than not to log, as at level warning."""
+    return log.bind()  # type: ignore[no-any-return]
 
 
 @lru_cache(maxsize=1000)

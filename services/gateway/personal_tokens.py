@@ -23,6 +23,8 @@ MOST_KEPT = 10_000
 """Records in memory, about 1 KB each; those not used for longest go first."""
 
 REFUSED = Counter("whisper_tokens_refused_total", "Personal access tokens that were refused", ["reason"])
+for reason in ("malformed", "unknown", "revoked", "expired", "scope"):
+    REFUSED.labels(reason)
 
 
 class Kept(msgspec.Struct, frozen=True):

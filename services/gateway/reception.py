@@ -10,6 +10,7 @@ import structlog
 
 from services.common.bus import Bus, woken_within
 from services.common.errors import ServiceError, StorageFull
+from services.common.stages import STAGE_SECONDS
 from services.contracts.hotwords import ListUsed
 from services.contracts.identifiers import job_id, run_id
 from services.contracts.messages import (
@@ -44,6 +45,8 @@ from services.gateway.wakeups import Wakeups
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.5
+
+UPLOAD_SECONDS = STAGE_SECONDS.labels("upload")
 
 
 class Stores(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,12 +93,15 @@ class Reception:
         first = await anext(pieces, b"")
         if not first:
             raise EmptyFile("the recording is empty: it has no bytes; choose another file")
+        began = time.monotonic()
         draft, start = self._draft(options, used), not self._submission.fields_may_follow
         record = await claimed(self._stores.bus, self._stores.jobs, draft, start=start)
         if record.upload is UploadState.STORED:
             await self._compare(record, first, pieces)
             return record, False
-        return await self._stored(record, first, pieces), True
+        stored = await self._stored(record, first, pieces)
+        UPLOAD_SECONDS.observe(time.monotonic() - began)
+        return stored, True
 
     async def watch(self, meter: Meter, deadline: "Deadline") -> None:
         """Keep the upload alive in the stream, and end it when it must not go on."""

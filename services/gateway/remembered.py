@@ -3,6 +3,7 @@
 All others are met again on its next walk through the records, so that memory does not grow with history.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -10,7 +11,7 @@ from prometheus_client import Gauge
 
 from services.common.bus import Bus, Stored
 from services.contracts import topology
-from services.contracts.messages import JobOptions, JobRecord
+from services.contracts.messages import JobOptions, JobRecord, JobState
 from services.contracts.topology import Stream
 from services.gateway.settings import Settings
 
@@ -22,6 +23,7 @@ MOST = 50_000
 """Jobs in mind at the most, about 1 KB each; of those beyond, the ones that ended wait for the next walk."""
 
 REMEMBERED = Gauge("whisper_janitor_jobs", "Jobs that the janitor has in mind")
+UNDER_WAY = Gauge("whisper_jobs", "Jobs that have not ended, as the janitor last saw", ["state"])
 
 
 class Known(msgspec.Struct, kw_only=True):
@@ -86,6 +88,9 @@ class Remembered:
             if known.record.state.final or known.record.deleted:
                 del self._jobs[subject]
         REMEMBERED.set(len(self._jobs))
+        states = Counter(known.record.state for _, known in self if not known.record.deleted)
+        for state in (JobState.QUEUED, JobState.RUNNING):
+            UNDER_WAY.labels(state).set(states[state])
 
     def _take(self, stored: Stored) -> None:
         known, changed_at = self._jobs.get(stored.subject), stored.stored_at

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from multidict import CIMultiDict
 
 from services.gateway.middleware import identify
 
@@ -32,12 +33,11 @@ Preparing = Callable[[web.Request, web.StreamResponse], Awaitable[None]]
 
 def secured(public_url: str) -> Preparing:
     """What to do with each answer before its head is sent."""
-    headers = HEADERS | (ONLY_HTTPS if public_url.startswith("https:") else {})
+    headers = CIMultiDict(HEADERS | (ONLY_HTTPS if public_url.startswith("https:") else {}))
 
     async def prepare(request: web.Request, response: web.StreamResponse) -> None:
         identify(request, response)
-        for name, value in headers.items():
-            response.headers.setdefault(name, value)
+        response.headers.merge(headers)
         response.headers.popall("Server", None)  # aiohttp's, with its version
 
     return prepare

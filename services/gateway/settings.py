@@ -35,6 +35,8 @@ class Settings(ServiceSettings, frozen=True, kw_only=True):
     """Bytes that the words of all these lists may take; a list beyond gets 429. 0 is no limit."""
     storage_refuse_share: float = 0.8
     """New uploads are refused once this share of the disk budget of audio, transcripts or records is used."""
+    usage_top_users: int = 10
+    """Users with the most audio today whom `whisper_user_audio_seconds` names; 0 shows nobody's."""
     webhook_networks: str = ""
     """Networks that webhooks may go to besides the public internet, such as 10.1.0.0/16, 10.2.0.7/32."""
     webhook_slots: int = 16

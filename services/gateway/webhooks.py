@@ -10,6 +10,7 @@ from aiohttp import web
 from prometheus_client import Counter, Histogram
 from yarl import URL
 
+from services.common.broker_clock import BrokerClock
 from services.common.bus import Bus
 from services.common.consumer import Consumer
 from services.common.consumer import Delivery as Message
@@ -20,7 +21,6 @@ from services.contracts.messages import JobRecord
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.contracts.webhooks import Delivery, DeliveryState, Try
 from services.gateway.answers import Job, shown
-from services.gateway.broker_clock import BrokerClock
 from services.gateway.crowd import Crowd
 from services.gateway.results import Results
 from services.gateway.signing import SigningSecrets, signatures
@@ -38,6 +38,8 @@ stay free."""
 CROWDED_SECONDS = 10.0
 
 TRIES = Counter("whisper_webhook_tries_total", "Requests to receivers", ["outcome"])
+for outcome in ("retried", "dropped", DeliveryState.DELIVERED, DeliveryState.FAILED):
+    TRIES.labels(outcome)
 SECONDS = Histogram(
     "whisper_webhook_seconds",
     "Time that a receiver took",
@@ -80,7 +82,7 @@ class Webhooks:
         self._sender = sender
         self._slots = slots
         self._pauses = pauses
-        self._clock = BrokerClock(bus)
+        self._clock = BrokerClock(bus, Stream.JOB)
         self._crowd = Crowd()
 
     async def run(self, stop: asyncio.Event) -> None:

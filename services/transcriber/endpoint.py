@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,12 +10,13 @@ import msgspec
 import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
+from services.common.stages import STAGE_SECONDS
 from services.contracts.inference import MAX_BODY_BYTES, InferenceOptions, InferenceResult, Task, Timestamps
 from services.transcriber.adapters import ADAPTERS
 from services.transcriber.contract import Asked, Call, Carried, Contract
-from services.transcriber.errors import AudioRejected, ModelFailed
+from services.transcriber.errors import CALL_CODES, AudioRejected, ModelFailed
 from services.transcriber.hotwords import report, steering
 from services.transcriber.refusals import CALL_ERRORS, MODEL_RETRY_SECONDS, translated
 from services.transcriber.settings import Settings
@@ -22,11 +24,9 @@ from services.transcriber.settings import Settings
 log = structlog.get_logger()
 
 CALLS = Counter("whisper_endpoint_calls_total", "Calls of the endpoint", ["outcome"])
-SECONDS = Histogram(
-    "whisper_endpoint_seconds",
-    "Time of a successful call",
-    buckets=(0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64),
-)
+for outcome in ("ok", "nonsense", *CALL_CODES):
+    CALLS.labels(outcome)
+INVOKE_SECONDS = STAGE_SECONDS.labels("invoke")
 
 
 class Endpoint:
@@ -55,7 +55,11 @@ class Endpoint:
             raise AudioRejected(
                 f"the request has {len(call.body)} bytes, the endpoint takes {MAX_BODY_BYTES}"
             )
-        result = self._read(await self._invoked(call), asked)
+        began = time.monotonic()
+        answer = await self._invoked(call)
+        seconds_taken = time.monotonic() - began
+        result = self._read(answer, asked)
+        INVOKE_SECONDS.observe(seconds_taken)
         if Carried.BIAS in self._adapter.carries or options.hotwords is None:
             return result
         told = report(options.hotwords, steered, result.segments)
@@ -91,16 +95,15 @@ class Endpoint:
     async def _invoked(self, call: Call) -> bytes:
         attributes = {"CustomAttributes": call.attributes} if call.attributes else {}
         try:
-            with SECONDS.time():
-                answer = await self._client.invoke_endpoint(
-                    **self._address,
-                    ContentType=call.content_type,
-                    Accept=call.accept,
-                    Body=call.body,
-                    **attributes,
-                )
-                async with answer["Body"] as body:  # an answer that breaks off gives its connection back
-                    return bytes(await body.read())
+            answer = await self._client.invoke_endpoint(
+                **self._address,
+                ContentType=call.content_type,
+                Accept=call.accept,
+                Body=call.body,
+                **attributes,
+            )
+            async with answer["Body"] as body:  # an answer that breaks off gives its connection back
+                return bytes(await body.read())
         except CALL_ERRORS as error:
             problem = translated(error)
             CALLS.labels(problem.code).inc()

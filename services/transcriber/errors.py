@@ -43,7 +43,23 @@ class EndpointMisconfigured(Transient):
     code = "endpoint_misconfigured"
 
 
+MODEL_TIMEOUT = "model_timeout"
+"""Code of a call that the model, or what is before it, did not answer in time."""
+
+
 class ModelFailed(Transient):
     """The model failed on this chunk."""
 
     code = "model_failed"
+
+
+CALL_CODES = (
+    AudioRejected.code,
+    EndpointCold.code,
+    EndpointBusy.code,
+    EndpointAway.code,
+    EndpointMisconfigured.code,
+    ModelFailed.code,
+    MODEL_TIMEOUT,
+)
+"""What a call may fail with."""

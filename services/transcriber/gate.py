@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import structlog
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 from services.common.bus import woken_within
 from services.common.errors import Transient
@@ -24,6 +24,11 @@ PROBE_SECONDS = 20.0
 
 CLOSED = Gauge("whisper_endpoint_closed", "1 while one chunk at a time asks an endpoint that refused")
 HELD = Gauge("whisper_endpoint_held_chunks", "Chunks in hand that wait for such an endpoint")
+COLD_SECONDS = Histogram(
+    "whisper_endpoint_cold_seconds",
+    "Time from the first refusal of a cold endpoint to its next answer, as this process met it",
+    buckets=(5, 15, 30, 60, 120, 180, 300, 450, 600, 900, 1800, 3600),
+)
 PROBES = Counter("whisper_endpoint_probes_total", "Chunks that asked whether such an endpoint is up")
 
 
@@ -40,6 +45,7 @@ class Gate:
         self._refusal: Transient | None = None
         """The last one, while the gate is closed."""
         self._closed_at = 0.0
+        self._cold_since: float | None = None
         self._refused_at = 0.0
         self._next_at = 0.0
         self._ended = False
@@ -77,6 +83,7 @@ class Gate:
             log.info("endpoint_answers_again", seconds=round(time.monotonic() - self._closed_at, 1))
             self._refusal = None
             CLOSED.set(0)
+            self._note_warmth()
             self._wake()
 
     def end(self) -> None:
@@ -105,9 +112,16 @@ class Gate:
             log.info("endpoint_refuses", error=str(refusal))
             self._closed_at = now
             CLOSED.set(1)
+        if self._cold_since is None and isinstance(refusal, EndpointCold):
+            self._cold_since = now
         self._refusal, self._refused_at = refusal, now
         self._next_at = now + (AGAIN_SECONDS if refusal.retry_after is None else refusal.retry_after)
         self._wake()
+
+    def _note_warmth(self) -> None:
+        if self._cold_since is not None:
+            COLD_SECONDS.observe(time.monotonic() - self._cold_since)
+            self._cold_since = None
 
     def _wake(self) -> None:
         self._changed.set()

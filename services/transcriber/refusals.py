@@ -13,6 +13,7 @@ import botocore.exceptions as botocore_errors
 
 from services.common.errors import ServiceError
 from services.transcriber.errors import (
+    MODEL_TIMEOUT,
     AudioRejected,
     EndpointAway,
     EndpointBusy,
@@ -57,7 +58,7 @@ def translated(error: Exception) -> ServiceError:
     if isinstance(error, botocore_errors.ClientError):
         return _refused(error.response)
     if isinstance(error, botocore_errors.ReadTimeoutError | TimeoutError):
-        return ModelFailed("the endpoint did not answer in time", code="model_timeout", retry_after=5.0)
+        return ModelFailed("the endpoint did not answer in time", code=MODEL_TIMEOUT, retry_after=5.0)
     if isinstance(error, botocore_errors.ConnectionClosedError):
         return EndpointAway("the endpoint closed the connection", retry_after=0.1)  # an idle one, mostly
     if isinstance(

@@ -9,11 +9,13 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
+from services.common.broker_clock import BrokerClock
 from services.common.bus import Bus, woken_within
-from services.common.consumer import Consumer, Delivery
+from services.common.consumer import BUG, Consumer, Delivery
 from services.common.documents import Documents
 from services.common.errors import Permanent, ServiceError
 from services.common.room import when_room
+from services.common.stages import STAGE_SECONDS
 from services.contracts import topology
 from services.contracts.channels import Channel, told
 from services.contracts.dead_letters import dead_letter
@@ -32,7 +34,7 @@ from services.contracts.messages import (
 )
 from services.contracts.topology import TRANSCRIBERS, Stream
 from services.transcriber.endpoint import Endpoint
-from services.transcriber.errors import ModelFailed
+from services.transcriber.errors import CALL_CODES, ModelFailed
 from services.transcriber.gate import Gate
 from services.transcriber.refusals import MODEL_RETRY_SECONDS
 from services.transcriber.settings import Settings
@@ -46,6 +48,9 @@ MILLISECONDS = 3
 
 AUDIO_SECONDS = Counter("whisper_transcribed_audio_seconds_total", "Audio transcribed")
 GAPS = Counter("whisper_gaps_total", "Chunks that ended without text", ["code"])
+for code in (*CALL_CODES, BUG):
+    GAPS.labels(code)
+QUEUE_SECONDS = STAGE_SECONDS.labels("queue")
 DROPPED = Counter("whisper_chunks_dropped_total", "Chunks of jobs that were deleted or cancelled meanwhile")
 
 
@@ -58,6 +63,7 @@ class Transcriber:
         self._settings = settings
         self._jobs = Documents(bus, Stream.JOB, JobRecord)
         self._gate = Gate(settings.chunk_patience_seconds)
+        self._clock = BrokerClock(bus, Stream.CHUNK)
         self._stop = asyncio.Event()
         self._failures: OrderedDict[str, int] = OrderedDict()
 
@@ -95,14 +101,16 @@ class Transcriber:
 
     async def _handle(self, command: TranscribeChunk, delivery: Delivery) -> None:
         run = run_id(command.job, command.run)
+        if delivery.attempt == 1:
+            QUEUE_SECONDS.observe(max(0.0, await self._clock.now() - delivery.stored_at))
         if await self._bus.last(Stream.RES, topology.text(run, command.chunk)) is not None:
             return  # a repeated delivery of a chunk that is done
         event = await self._tried(command, delivery)
         if event is None:
             DROPPED.inc()
             return
-        await when_room(lambda: self._publish(command, topology.text(run, command.chunk), event))
-        AUDIO_SECONDS.inc((command.end - command.start) / SAMPLE_RATE)
+        if await when_room(lambda: self._publish(command, topology.text(run, command.chunk), event)):
+            AUDIO_SECONDS.inc((command.end - command.start) / SAMPLE_RATE)
 
     async def _tried(self, command: TranscribeChunk, delivery: Delivery) -> ChunkTranscribed | None:
         """What `_transcribed` gives, tried again here where the model fails.
@@ -149,16 +157,21 @@ class Transcriber:
                 return record
         return None
 
-    async def _publish(self, command: TranscribeChunk, subject: str, event: msgspec.Struct) -> None:
-        """Store the outcome, then look again: one that came after a deletion must not stay."""
+    async def _publish(self, command: TranscribeChunk, subject: str, event: msgspec.Struct) -> bool:
+        """Store the outcome, then look again: one that came after a deletion must not stay.
+
+        Whether it is the first that was stored: only that one counts.
+        """
+        first = False
         if _wanted(await self._record(command)):
-            await self._bus.create(subject, msgspec.json.encode(event))
+            first = await self._bus.create(subject, msgspec.json.encode(event))
         if await self._record(command) is None:
             await self._bus.purge(Stream.RES, subject)
             DROPPED.inc()
+            return False
+        return first
 
     async def _give_up(self, command: TranscribeChunk, _delivery: Delivery, error: ServiceError) -> None:
-        GAPS.labels(error.code).inc()
         event = ChunkFailed(
             chunk=command.chunk,
             start=command.start,
@@ -168,7 +181,8 @@ class Transcriber:
             problem=Problem(code=error.code, message=str(error)),
         )
         subject = topology.gap(run_id(command.job, command.run), command.chunk, command.attempt)
-        await self._publish(command, subject, event)
+        if await self._publish(command, subject, event):
+            GAPS.labels(error.code).inc()
 
     def _count(self, subject: str, error: ModelFailed) -> None:
         """Give up a chunk on which the model failed often enough; being busy or cold never counts."""

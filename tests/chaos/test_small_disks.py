@@ -59,7 +59,7 @@ async def test_a_full_disk_costs_time_and_nothing_else(tmp_path: Path) -> None:
     outcomes: list[Outcome] = []
     async with cast(tmp_path / "run", SCALE.casting) as running, _operator(running) as bus:
         for seed, (stream, (setting, least)) in enumerate(BUDGETS.items(), start=1):
-            size = max(least, int((await bus.usage(stream))[0] / USED_SHARE))
+            size = max(least, int((await bus.state(stream)).bytes / USED_SHARE))
             before, started = await _missed(running), time.monotonic()
             calls = await _calls(running)
             outcome = await _squeezed(running, bus, files, {setting: size}, seed)

@@ -18,13 +18,14 @@ from services.contracts.identifiers import job_id, owner_token
 from services.contracts.messages import JobOptions, JobRecord, JobState, Lane, StartJob, UploadState
 from services.contracts.topology import CHUNKERS, MINIMUM_SERVER, TRANSCRIBERS, ConsumerSpec, Stream
 from services.dev.nats_server import NatsServer
+from services.dev.stand_in_endpoint import StandIn
 from services.gateway.janitor import Janitor
 from services.gateway.jobs import Jobs
 from services.gateway.settings import Settings
 from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
 from tests.gateways import record_of
-from tests.pipeline import worker
+from tests.pipeline import Pipeline, make_chunker, worker
 
 CHUNK = topology.chunk(Lane.SHORT, "owner", "run-0", 0)
 
@@ -119,3 +120,32 @@ async def test_a_job_whose_command_is_forgotten_is_handed_out_again(tmp_path: Pa
         async with worker(Admission(bus, user_jobs=1).run):
             assert msgspec.json.decode(await fetched(bus, chunker), type=StartJob) == command
         assert await record_of(bus, "ann", record.id) == record
+
+
+async def test_a_window_full_of_forgotten_chunks_is_sent_anew(tmp_path: Path, talk: bytes) -> None:
+    """They count as queued, so a chunker that takes the job over must not wait for any of them."""
+    short, size = TRANSCRIBERS[Lane.SHORT], 3
+    server = NatsServer(tmp_path / "nats")
+    messages = tmp_path / "nats/jetstream/$G/streams/CHUNK/msgs"
+    async with running(server) as bus:
+        async with worker(make_chunker(bus, tmp_path, window_chunks=size).run) as chunking:
+            pipeline = Pipeline(bus, StandIn(seconds=0.0, capacity=1), chunking)
+            await pipeline.upload(await pipeline.start_job("a", admitted=True), talk)
+
+            async def full() -> bool:
+                return len(await bus.subjects(Stream.CHUNK, ">")) == size
+
+            await pipeline.until(full)
+        [command] = await bus.subjects(Stream.CTL, ">")
+        handed_over = await bus.last(Stream.CTL, command)
+        assert handed_over is not None
+    shutil.copytree(messages, tmp_path / "kept")
+    async with running(server) as bus:
+        sent = [await fetched(bus, short) for _ in range(size)]
+    shutil.rmtree(messages)
+    shutil.copytree(tmp_path / "kept", messages)
+
+    async with running(server) as bus, worker(make_chunker(bus, tmp_path, window_chunks=size).run):
+        await bus.purge(Stream.CTL, command)  # as new, it need not be given up by the first chunker
+        await bus.create(command, handed_over.data)
+        assert [await fetched(bus, short) for _ in range(size)] == sent

@@ -91,7 +91,7 @@ async def test_new_uploads_are_refused_before_a_budget_is_full(
         REGISTRY.get_sample_value(name, {"stream": stream})
         for name in ("whisper_stream_bytes", "whisper_stream_limit_bytes")
     ]
-    assert shown == [(await bus.usage(stream))[0], 1200]
+    assert shown == [(await bus.state(stream)).bytes, 1200]
 
 
 async def test_a_job_can_be_deleted_where_no_record_finds_room(gateway: Gateway, bus: Bus) -> None:
