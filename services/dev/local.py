@@ -56,6 +56,8 @@ class StackOptions(msgspec.Struct, frozen=True, kw_only=True):
     model: str = str(BUNDLED_MODEL)
     replicas: Mapping[str, int] = {}
     """Processes of a service, by its name, where more than one."""
+    parked: frozenset[str] = frozenset()
+    """Services whose processes are known to the supervisor and not started."""
     brokers: int = 1
     """Servers of NATS, each of which holds a copy of everything."""
     environ: Mapping[str, str] = {}
@@ -242,13 +244,15 @@ async def _start_service(
     for number, environ in enumerate(environs, start=1):
         label = name if len(environs) == 1 else f"{name}-{number}"
         port = free_port()
-        await supervisor.start(
-            Program(
-                name=label,
-                arguments=(*options.under.get(name, ()), sys.executable, "-m", f"services.{name}"),
-                environ={**environ, **options.environ_of.get(label, {}), "METRICS_PORT": str(port)},
-            )
+        program = Program(
+            name=label,
+            arguments=(*options.under.get(name, ()), sys.executable, "-m", f"services.{name}"),
+            environ={**environ, **options.environ_of.get(label, {}), "METRICS_PORT": str(port)},
         )
+        if name in options.parked:
+            supervisor.know(program)
+            continue
+        await supervisor.start(program)
         urls[label] = f"http://127.0.0.1:{port}"
     return urls
 

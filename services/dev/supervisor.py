@@ -60,9 +60,13 @@ class Supervisor:
             limit=LINE_BYTES,
             start_new_session=True,  # Ctrl-C in the terminal reaches us alone, and we stop them in order
         )
-        self._programs[program.name] = program
+        self.know(program)
         self._processes[program.name] = process
         self._readers[program.name] = asyncio.create_task(self._show(program.name, process))
+
+    def know(self, program: Program) -> None:
+        """Have a program that `revive` can start."""
+        self._programs[program.name] = program
 
     def watch(self, name: str, process: asyncio.subprocess.Process) -> None:
         """Notice the end of a process that somebody else started, and will stop after us."""
@@ -83,7 +87,7 @@ class Supervisor:
         return self._processes.pop(name)
 
     async def revive(self, name: str) -> None:
-        """Start a killed program again."""
+        """Start a killed program again, or one that is only known."""
         await self.start(self._programs[name])
 
     def pid(self, name: str) -> int:

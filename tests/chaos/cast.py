@@ -48,6 +48,8 @@ class Casting(msgspec.Struct, frozen=True, kw_only=True):
     brokers: int = 1
     model: bool = False
     """The real model's container in place of the stand-in."""
+    parked: frozenset[str] = frozenset()
+    """As in `StackOptions`."""
     environ: Mapping[str, str] = {}
     environ_of: Mapping[str, Mapping[str, str]] = {}
     """Settings of one process, by its name."""
@@ -193,6 +195,7 @@ async def cast(folder: Path, casting: Casting, *, runtime_url: str | None = None
         password=password,
         more_users=dict(more_users),
         replicas=casting.replicas,
+        parked=casting.parked,
         brokers=casting.brokers,
         environ=environ,
         environ_of=casting.environ_of,
