@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from services.dev.nats_server import NatsServer
-from services.transcriber.settings import Settings as Transcriber
 from tests.api import Api, logged_in
 from tests.chaos.cast import USERS, Cast, Casting, cast
 from tests.charts.deployment import Deployment
@@ -83,7 +82,7 @@ async def cluster(
         parked=frozenset(specs),
         environ={
             "USER_JOBS": str(user_jobs),
-            "TRANSCRIBER_SLOTS": str(Transcriber().transcriber_slots),  # the local stack has others
+            "TRANSCRIBER_SLOTS": str(int(specs["transcriber"].target)),
         },
     )
     async with (

@@ -14,15 +14,17 @@ from aiohttp import web
 from services.contracts.topology import CHUNKERS, WAITING
 from services.dev.processes import free_port
 from services.dev.stand_in_endpoint import StandIn, stand_in
-from services.transcriber.settings import Settings as Transcriber
 from tests.api import Api
 from tests.charts.autoscaled import LIMIT_SECONDS, Cluster, cluster
 from tests.charts.keda import turns
 from tests.charts.lag import lags
-from tests.charts.scaling import REQUESTS, scaled_objects
+from tests.charts.scaling import scaled_objects
 from tests.speech import recording
 
 PACE = 60.0
+SPECS = scaled_objects()
+PLACES = int(SPECS["transcriber"].target)
+"""Of one transcriber."""
 JOBS_EACH = 8
 """Of two users at once: more than two chunkers take, and as many chunks as two transcribers do."""
 WAVERS = 2
@@ -47,17 +49,17 @@ class Held(StandIn):
 async def test_from_nobody_to_as_many_as_needed_and_back(tmp_path: Path) -> None:
     short = tmp_path / "short.mp3"
     recording(short, seconds=20, seed=1, fmt="mp3")
-    endpoint = Held(seconds=0.1, capacity=REQUESTS)
+    endpoint = Held(seconds=0.1, capacity=SPECS["transcriber"].most * PLACES)
     async with (
         stand_in(endpoint, free_port()) as url,
-        cluster(tmp_path / "stack", scaled_objects(), url, pace=PACE, user_jobs=JOBS_EACH) as (scaled, users),
+        cluster(tmp_path / "stack", SPECS, url, pace=PACE, user_jobs=JOBS_EACH) as (scaled, users),
     ):
         endpoint.free.set()
         await one_job_of_an_idle_system(scaled, users[0], short)
         endpoint.free.clear()
         async with scaled.scaled():
             sent = [(user, await submitted(user, short)) for user in users for _ in range(JOBS_EACH)]
-            await scaled.until(lambda: endpoint.held == 2 * Transcriber().transcriber_slots)
+            await scaled.until(lambda: endpoint.held == 2 * PLACES)
             wanted = {service: scaler.replicas for service, scaler in scaled.scalers.items()}
             endpoint.free.set()
             await asyncio.gather(*(completed(user, job) for user, job in sent))
@@ -89,11 +91,11 @@ async def test_hundreds_of_jobs_in_an_hour(tmp_path: Path) -> None:
     """Of the autoscalers' time: the load swells and ebbs twice."""
     talk = tmp_path / "talk.mp3"
     recording(talk, seconds=60, seed=2, fmt="mp3")
-    endpoint = StandIn(seconds=2.0, capacity=REQUESTS)
+    endpoint = StandIn(seconds=2.0, capacity=SPECS["transcriber"].most * PLACES)
     chance = random.Random(1)
     async with (
         stand_in(endpoint, free_port()) as url,
-        cluster(tmp_path / "stack", scaled_objects(), url, pace=PACE, user_jobs=JOBS_EACH) as (scaled, users),
+        cluster(tmp_path / "stack", SPECS, url, pace=PACE, user_jobs=JOBS_EACH) as (scaled, users),
         scaled.scaled(),
     ):
 

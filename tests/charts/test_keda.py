@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from services.contracts.messages import Lane
-from services.contracts.topology import CHUNKERS, TRANSCRIBERS, WAITING
-from tests.charts.keda import Autoscaler, Policy, Rules, ScaledObject, evaluated
-from tests.charts.scaling import below, scaled_objects
+from services.contracts.topology import CHUNKERS, CONSUMERS, TRANSCRIBERS, WAITING
+from tests.charts.keda import SYNC_SECONDS, Autoscaler, Policy, Rules, ScaledObject, evaluated
+from tests.charts.scaling import scaled_objects
 
 CHUNKER, TRANSCRIBER = (scaled_objects()[service] for service in ("chunker", "transcriber"))
 HOUR = 3600.0
@@ -62,16 +61,22 @@ def test_what_is_needed_for(found: dict[str, int], chunkers: int, transcribers: 
     assert settled(TRANSCRIBER, **found) == transcribers
 
 
-@pytest.mark.parametrize("slots", [2, 3, 6, 8, 24, 32, 64])
+def test_every_queue_that_is_asked_for_is_declared() -> None:
+    asked = {(trigger.stream, trigger.consumer) for one in (CHUNKER, TRANSCRIBER) for trigger in one.triggers}
+    assert asked <= {consumer.queue for consumer in CONSUMERS}
+
+
+@pytest.mark.parametrize("slots", [3, 8, 11, 32, 64])
 def test_no_job_waits_within_the_tolerance(slots: int) -> None:
     """However many chunkers there are, one job more than they have slots for brings another."""
-    [trigger] = (one for one in CHUNKER.triggers if one.consumer == CHUNKERS[Lane.SHORT].name)
-    trigger = msgspec.structs.replace(trigger, threshold=below(slots))
-    for replicas in range(1, 40):
-        scaler = Autoscaler(msgspec.structs.replace(CHUNKER, triggers=(trigger,), most=100))
-        scaler.replicas = replicas
-        scaler.sync(0, lags(short=slots * replicas + 1))
-        assert scaler.replicas > replicas
+    spec = scaled_objects({"services.chunker.env.CHUNKER_SLOTS": slots})["chunker"]
+    spec = msgspec.structs.replace(spec, most=100)
+    for lane, share in (("short", slots), ("long", slots * 3 // 4)):
+        for replicas in range(1, 40):
+            scaler = Autoscaler(spec)
+            scaler.replicas = replicas
+            scaler.sync(0, lags(**{lane: share * replicas + 1}))
+            assert scaler.replicas > replicas
 
 
 def test_the_first_replica_comes_at_the_next_look_and_the_last_goes_after_the_cooldown() -> None:
@@ -120,13 +125,13 @@ def test_a_formula_beyond_the_model_is_refused() -> None:
 
 
 def day_of_jobs(seed: int) -> Iterator[tuple[float, int]]:
-    """Every 5 s, how many jobs run: quiet nights, busy noons, some a minute long and some an hour."""
+    """Every 15 s, how many jobs run: quiet nights, busy noons, some a minute long and some an hour."""
     chance = random.Random(seed)
     ends: list[float] = []
-    for step in range(int(DAY / 5)):
-        now = step * 5.0
+    for step in range(int(DAY / SYNC_SECONDS)):
+        now = step * SYNC_SECONDS
         busy = max(0.0, math.sin(math.pi * (now / HOUR - 7) / 12)) if 7 < now / HOUR < 19 else 0.02
-        if chance.random() < busy * 5 / 20:
+        if chance.random() < busy * SYNC_SECONDS / 20:
             ends.append(now + 60 * chance.lognormvariate(1, 1))
         ends = [end for end in ends if end > now]
         yield now, len(ends)
@@ -139,8 +144,7 @@ def history(
     for now, jobs in day_of_jobs(1):
         found = lag(jobs, chance)
         scaler.poll(now, found)
-        if now % 15 == 0:
-            scaler.sync(now, found)
+        scaler.sync(now, found)
     return scaler.history
 
 
