@@ -10,6 +10,7 @@ import structlog
 from endpoint.inference_loop import Engine
 from endpoint.server import serve
 from endpoint.settings import EndpointSettings
+from services.common import tracing
 from services.common.errors import Misconfigured
 from services.common.logs import configure
 from services.common.settings import load
@@ -30,6 +31,11 @@ def main() -> None:
         structlog.get_logger().error("misconfigured", error=str(error))
         sys.exit(2)
     configure("endpoint", settings.log_level)
+    try:
+        tracing.configure("endpoint", settings.otel_exporter_otlp_endpoint)
+    except Misconfigured as error:
+        structlog.get_logger().error("misconfigured", error=str(error))
+        sys.exit(2)
     sys.exit(asyncio.run(serve(settings, _loaded)))
 
 

@@ -126,8 +126,7 @@ class Engine:
         except torch.OutOfMemoryError as error:  # times of words take some
             self._new.append(key)
             self._relieve([*self._batch.keys, key], error, events)
-        except Exception as error:
-            log.exception("transcription_failed")
+        except Exception as error:  # logged with its traceback where the request is answered
             self.drop(key)
             events.append(Failed(key, error))
         else:

@@ -14,6 +14,7 @@ from endpoint.fields import strict
 from endpoint.formats import huggingface, jumpstart, native, openai, replaced
 from endpoint.invocation import Chunk, Invocation
 from services.contracts.inference import AUDIO_PART
+from services.contracts.traces import ATTRIBUTES_HEADER
 
 __all__ = ["Chunk", "Invocation", "read"]
 
@@ -75,4 +76,4 @@ def _streams(request: web.Request) -> bool:
 
 
 def _translates(request: web.Request) -> bool:
-    return bool(TRANSLATIONS.search(request.headers.get("X-Amzn-SageMaker-Custom-Attributes", "")))
+    return bool(TRANSLATIONS.search(request.headers.get(ATTRIBUTES_HEADER, "")))

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, generate_latest
+from structlog.contextvars import bound_contextvars
 
 from endpoint import requests
 from endpoint.errors import ModelFailed, Refused, TooSlow
@@ -17,6 +18,9 @@ from endpoint.inference_loop import Engine
 from endpoint.scheduler import Scheduler, Status
 from endpoint.settings import EndpointSettings
 from endpoint.streaming import STREAM, broken_off, streamed
+from services.common import tracing
+from services.common.tracing import Kind
+from services.contracts import traces
 from services.contracts.inference import MAX_BODY_BYTES
 
 log = structlog.get_logger()
@@ -73,6 +77,7 @@ async def serve(settings: EndpointSettings, loaded: Callable[[EndpointSettings],
         await runner.cleanup()
     status = int(scheduler.broken.is_set())
     ended = await scheduler.close()
+    await asyncio.to_thread(tracing.close)
     log.info("stopped", status=status)
     if not ended:
         os._exit(status)  # the interpreter would pull the model from under the step that runs
@@ -140,13 +145,19 @@ async def _measured(request: web.Request, handler: Handler) -> web.StreamRespons
     if request.path != INVOCATIONS:
         return await handler(request)
     started, outcome = time.monotonic(), "cancelled"
-    try:
-        response = await handler(request)
-        outcome = request.get(OUTCOME, "ok")
-        return response
-    finally:
-        REQUESTS.labels(outcome).inc()
-        log.info("invocation", outcome=outcome, seconds=round(time.monotonic() - started, 3))
+    job, trace = traces.of_attributes(request.headers.get(traces.ATTRIBUTES_HEADER, "")) or ("", None)
+    with (
+        bound_contextvars(**traces.log_keys(job, trace) if trace else {}),
+        tracing.span("inference", trace, Kind.SERVER) as inference,
+    ):
+        try:
+            response = await handler(request)
+            outcome = request.get(OUTCOME, "ok")
+            return response
+        finally:
+            REQUESTS.labels(outcome).inc()
+            inference.note(outcome=outcome)
+            log.info("invocation", outcome=outcome, seconds=round(time.monotonic() - started, 3))
 
 
 @web.middleware

@@ -38,6 +38,8 @@ class EndpointSettings(msgspec.Struct, frozen=True, kw_only=True):
     """float32, float16, bfloat16, or `auto`: float16 on a GPU, float32 on a CPU."""
     log_level: str = "info"
     """debug, info, warning or error."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Collector that gets traces by OTLP over HTTP, such as `http://collector:4318`; empty sends none."""
 
     def rows(self, device: str) -> int:
         """`max_batch`, resolved."""

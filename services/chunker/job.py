@@ -16,6 +16,7 @@ from services.chunker.problems import BadRecording
 from services.chunker.settings import Settings
 from services.chunker.upload import Upload
 from services.chunker.window import Window
+from services.common import tracing
 from services.common.bus import Bus
 from services.common.queues import enqueue
 from services.common.room import when_room
@@ -112,7 +113,8 @@ class Job:
         """Hand out the whole recording, and wait until every chunk has its outcome."""
         count, recording, state = 0, NOTHING, JobState.COMPLETED
         try:
-            count, recording = await self._hand_out(upload)
+            with tracing.span("decode", self._command.trace):
+                count, recording = await self._hand_out(upload)
             problem = recording.problem or (None if count else problems.NO_SPEECH)
         except BadRecording as error:
             state, problem = JobState.FAILED, error.problem
@@ -136,7 +138,8 @@ class Job:
         problem = whole.problem
         try:
             if missing:
-                await self._hand_out(upload, missing)
+                with tracing.span("decode", self._command.trace):
+                    await self._hand_out(upload, missing)
         except BadRecording as error:
             problem = error.problem
         await self._outcomes.until_settled(*self._waiting)
@@ -150,10 +153,12 @@ class Job:
         Where it is known which are `missing`, it ends with the last of these.
         """
         count, left = 0, None if missing is None else set(missing)
+        asked_at = time.time()
         async with aclosing(upload.parts()) as parts, aclosing(self._chunks(parts)) as ready:
             async for item in ready:
                 if isinstance(item, Recording):
                     return count, item
+                tracing.past("cut", self._command.trace, asked_at, chunk=item.number)
                 await self._plan(item)
                 if item.number not in self._outcomes.settled:
                     await self._window.until_open(self._waiting, item.number)
@@ -163,6 +168,7 @@ class Job:
                     left.discard(item.number)
                     if not left:
                         return count, NOTHING
+                asked_at = time.time()
         raise AssertionError("chunks() ends with a Recording")
 
     def _chunks(self, parts: AsyncIterable[bytes]) -> AsyncGenerator[ReadyChunk | Recording, None]:
@@ -206,6 +212,7 @@ class Job:
             start=chunk.start,
             end=chunk.end,
             channel=chunk.channel,
+            trace=self._command.trace,
         )
         subject = topology.chunk(self._record.lane, self._command.owner, self._outcomes.run, chunk.number)
         headers = {HEADER: msgspec.json.encode(command).decode()}

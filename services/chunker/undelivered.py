@@ -9,10 +9,11 @@ from datetime import datetime
 
 import msgspec
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import Permanent, ServiceError
-from services.contracts import topology
+from services.contracts import topology, traces
 from services.contracts.identifiers import run_id
 from services.contracts.messages import (
     HEADER,
@@ -92,6 +93,10 @@ class Undelivered:
 
     async def _settle(self, advisory: Advisory, original: Stored) -> None:
         """Tell the job, then the operator, and only then take the message out of its queue."""
+        with bound_contextvars(**_log_keys(original)):
+            await self._given_up(advisory, original)
+
+    async def _given_up(self, advisory: Advisory, original: Stored) -> None:
         letter = advisory.letter(original)
         log.warning("message_given_up", subject=original.subject, error=letter.problem.message)
         try:
@@ -117,3 +122,14 @@ class Undelivered:
         )
         run = run_id(command.job, command.run)
         await self._bus.create(topology.gap(run, command.chunk, command.attempt), msgspec.json.encode(event))
+
+
+def _log_keys(original: Stored) -> dict[str, str]:
+    """What the log lines about a command or a chunk carry, be it readable or not."""
+    try:
+        work = msgspec.json.decode(
+            original.headers.get(HEADER) or original.data, type=StartJob | TranscribeChunk
+        )
+    except msgspec.DecodeError:
+        return {"job_id": topology.job_of_work(original.subject)}
+    return traces.log_keys(work.job, work.trace)

@@ -13,12 +13,14 @@ from services.chunker.job import Job
 from services.chunker.outcomes import JobCancelledError, JobGoneError, Outcomes
 from services.chunker.settings import Settings
 from services.chunker.undelivered import Undelivered
+from services.common import tracing
 from services.common.bus import Bus, woken_within
 from services.common.consumer import Consumer, Delivery
 from services.common.documents import Documents
 from services.common.errors import ServiceError
 from services.common.room import when_room
-from services.contracts import topology
+from services.common.tracing import Kind
+from services.contracts import topology, traces
 from services.contracts.dead_letters import dead_letter
 from services.contracts.identifiers import run_id
 from services.contracts.messages import (
@@ -73,7 +75,7 @@ class Chunker:
             handle=self._handle,
             give_up=lambda command, _delivery, error: self._end_in_vain(command, error),
             settled=lambda delivery: self._admission.settled(delivery.subject),
-            context=lambda command: {"job_id": command.job, "run": command.run},
+            context=lambda command: {**traces.log_keys(command.job, command.trace), "run": command.run},
             letter=lambda delivery, error: dead_letter(
                 spec.stream,
                 delivery.sequence,
@@ -104,7 +106,7 @@ class Chunker:
         record = await self._jobs.change(subject, lambda old: _started(old, now)) or record
         started = time.monotonic()
         try:
-            end, upload = await Job(self._bus, self._settings, self._tools, command, record).run()
+            end, upload = await self._worked_on(command, record)
         except JobGoneError:
             log.info("job_gone")
             await self._erase(command)
@@ -116,6 +118,15 @@ class Chunker:
         log.info(
             "job_ended", state=end.state, chunks=end.chunks, seconds=round(time.monotonic() - started, 1)
         )
+
+    async def _worked_on(self, command: StartJob, record: JobRecord) -> tuple[JobEnded, EndOfUpload | None]:
+        """What `Job.run` gives and raises, as one span of the job's trace; its chunks carry that on."""
+        trace = traces.of_job(command.job, command.trace)
+        with tracing.span("job", trace, Kind.CONSUMER, job=command.job, attempt=command.attempt) as span:
+            command = msgspec.structs.replace(command, trace=span.traceparent)
+            end, upload = await Job(self._bus, self._settings, self._tools, command, record).run()
+            span.note(state=end.state, chunks=end.chunks)
+            return end, upload
 
     async def _record(self, subject: str, command: StartJob) -> JobRecord | None:
         """The job's record, which is stored just after its command; an older one or None when none comes."""

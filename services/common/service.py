@@ -12,6 +12,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from services.common import tracing
 from services.common.allocator import give_back
 from services.common.build import show_build
 from services.common.errors import Misconfigured
@@ -80,11 +81,14 @@ def run(name: str, settings: ServiceSettings, main: Main) -> None:
     configure(name, settings.log_level)
     show_build(name, settings.git_revision)
     try:
+        tracing.configure(name, settings.otel_exporter_otlp_endpoint)
         asyncio.run(_serve(settings, main))
     except* Misconfigured as group:
         for error in group.exceptions:
             log.error("misconfigured", error=str(error))  # noqa: TRY400  # the sentence says it all
         sys.exit(2)
+    finally:
+        tracing.close()
 
 
 async def _serve(settings: ServiceSettings, main: Main) -> None:

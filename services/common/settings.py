@@ -30,6 +30,8 @@ class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
     """debug, info, warning or error."""
     git_revision: str = ""
     """Commit that the image was built from, for the metric `whisper_build_info`; the image sets it."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Collector that gets traces by OTLP over HTTP, such as `http://collector:4318`; empty sends none."""
 
 
 S = TypeVar("S", bound=msgspec.Struct)

@@ -20,7 +20,9 @@ def retried(record: JobRecord) -> JobRecord:
 
 def command(record: JobRecord) -> StartJob:
     """What tells the chunkers to make the record's current attempt."""
-    return StartJob(owner=record.owner, job=record.id, run=record.run, attempt=record.attempt)
+    return StartJob(
+        owner=record.owner, job=record.id, run=record.run, attempt=record.attempt, trace=record.trace
+    )
 
 
 def waiting_subject(record: JobRecord) -> str:

@@ -145,6 +145,8 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     """How often they were changed since; a chunk is transcribed with those of its record as it then is."""
     deleted: bool = False
     """A tombstone: nobody shows this job again, and the janitor erases whatever of it comes back."""
+    trace: str = ""
+    """`traceparent` of the upload that this run began with (`contracts.traces`); all below carry it on."""
 
 
 class SameContent(msgspec.Struct, frozen=True, kw_only=True, tag="same-content.v1"):
@@ -171,6 +173,7 @@ class StartJob(msgspec.Struct, frozen=True, kw_only=True, tag="job.start.v1"):
     job: str
     run: int
     attempt: int = 0
+    trace: str = ""
 
 
 class TranscribeChunk(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.transcribe.v1"):
@@ -185,6 +188,7 @@ class TranscribeChunk(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.tran
     end: int
     channel: int | None = None
     """Which channel the audio is of, from 0; None where all are mixed. The same in the events below."""
+    trace: str = ""
 
 
 class ChunkCut(msgspec.Struct, frozen=True, kw_only=True, tag="chunk.cut.v1"):

@@ -44,6 +44,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True, tag="webhook.delivery.
     tries: tuple[Try, ...] = ()
     next_at: float | None = None
     """Not before this time is it tried again."""
+    trace: str = ""
+    """The job's."""
 
     @property
     def id(self) -> str:
@@ -75,4 +77,5 @@ def delivery_of(record: JobRecord) -> Delivery | None:
         run=record.run,
         attempt=record.attempt,
         url=record.options.callback_url,
+        trace=record.trace,
     )

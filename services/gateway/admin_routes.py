@@ -10,6 +10,7 @@ from services.gateway.cancellations import CANCELLATIONS, By
 from services.gateway.cursor import decoded, encoded
 from services.gateway.errors import InvalidRequest
 from services.gateway.job_routes import page_limit
+from services.gateway.subject import concerns
 
 
 class AdminJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +52,7 @@ async def list_all_jobs(request: web.Request) -> web.Response:
 
 async def cancel_any_job(request: web.Request) -> web.Response:
     """`POST /v1/admin/jobs/{job}/cancel`: anybody's job ends, and they keep its text."""
-    record = await request.app[ALL_JOBS].find(request.match_info["job"])
+    record = concerns(request, await request.app[ALL_JOBS].find(request.match_info["job"]))
     record = await request.app[CANCELLATIONS].cancel(record, By.ADMINISTRATOR)
     return json_response(_shown(record), status=202)
 

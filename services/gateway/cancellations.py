@@ -73,7 +73,7 @@ class Cancellations:
         run = run_id(record.id, changed.run)
         await self._bus.purge(Stream.CHUNK, topology.chunk("*", record.owner, run))
         CANCELLED.labels(by).inc()
-        log.info("job_cancelled", job=record.id, run=changed.run, attempt=changed.attempt)
+        log.info("job_cancelled", run=changed.run, attempt=changed.attempt)
         return changed
 
     async def _end_waiting(self, record: JobRecord, before: JobEnded | None) -> None:

@@ -11,6 +11,7 @@ from services.gateway.event_views import end_of_record
 from services.gateway.feeds import FEEDS, Feed, Standing, Told
 from services.gateway.jobs import JOBS
 from services.gateway.sse import STREAMS, EventStream, event_stream_response
+from services.gateway.subject import concerns
 
 LOST_END_SECONDS = 10.0
 """A job that ended this long ago and shows no end event has lost its events to retention."""
@@ -23,7 +24,7 @@ DELIVER_SECONDS = STAGE_SECONDS.labels("deliver")
 async def get_events(request: web.Request) -> web.StreamResponse:
     """Replay the events after `Last-Event-ID` and go on live; 204 when nothing can follow."""
     identity = await caller(request)
-    record = await request.app[JOBS].visible(identity.owner, request.match_info["id"])
+    record = concerns(request, await request.app[JOBS].visible(identity.owner, request.match_info["id"]))
     after = _after(request)
     async with request.app[FEEDS].following(record, after) as feed:
         if feed.progress.end_of(feed.record.attempt) and after >= feed.progress.sequence:

@@ -9,7 +9,10 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter, Gauge
 
+from services.common import tracing
 from services.common.errors import ServiceError, StorageFull
+from services.common.tracing import Kind
+from services.contracts import traces
 from services.contracts.identifiers import job_id
 from services.contracts.messages import JobRecord
 from services.contracts.topology import Stream
@@ -21,6 +24,7 @@ from services.gateway.identity import Identity
 from services.gateway.limits import Entrance, limits
 from services.gateway.reception import Deadline, Reception, Stores, too_large
 from services.gateway.settings import Settings
+from services.gateway.subject import concerns, concerns_job, sent
 from services.gateway.submission import MAX_FIELD_BYTES, Meter, Submission
 
 log = structlog.get_logger()
@@ -60,6 +64,24 @@ class Intake:
         `fields` takes the fields around it. With `whole`, nothing stays of an upload that breaks off.
         """
         key = idempotency_key(request)
+        job = job_id(identity.user, key)
+        with tracing.span("upload", sent(request), Kind.SERVER, job=job) as span:
+            trace = span.traceparent or traces.made()
+            concerns_job(request, job, trace)
+            record, new = await self._taken(request, identity, key, fields, trace=trace, whole=whole)
+            span.note(bytes=record.upload_bytes)
+        return concerns(request, record), new
+
+    async def _taken(
+        self,
+        request: web.Request,
+        identity: Identity,
+        key: str,
+        fields: Fields | None,
+        *,
+        trace: str,
+        whole: bool,
+    ) -> tuple[JobRecord, bool]:
         self._check_length(request)
         await self.budgets.check()
         now = await self._stores.bus.now(Stream.UP)
@@ -72,6 +94,7 @@ class Intake:
                 identity,
                 key,
                 submission,
+                trace=trace,
                 max_bytes=self._settings.max_upload_bytes,
                 whole=whole,
             )

@@ -6,10 +6,11 @@ import time
 import msgspec
 import structlog
 from prometheus_client import Counter
+from structlog.contextvars import bound_contextvars
 
 from services.common.bus import Bus, Stored, woken_within
 from services.common.errors import ServiceError
-from services.contracts import topology
+from services.contracts import topology, traces
 from services.contracts.identifiers import run_id
 from services.contracts.messages import JobRecord, JobState, UploadState
 from services.contracts.topology import DAY_SECONDS, Stream
@@ -67,10 +68,11 @@ class Janitor:
             more = await self._remembered.learn()
             await self._sweep()
             for subject, known in self._remembered:
-                try:
-                    await self._look_after(subject, known)
-                except ServiceError as error:
-                    log.info("janitor_deferred", job=known.record.id, error=str(error))
+                with bound_contextvars(**traces.log_keys(known.record.id, known.record.trace)):
+                    try:
+                        await self._look_after(subject, known)
+                    except ServiceError as error:
+                        log.info("janitor_deferred", error=str(error))
             self._remembered.forget()
         ROUNDS.inc()
 
@@ -138,7 +140,7 @@ class Janitor:
             record = await self._settle(record, settled_upload(record, last))
         if await self._jobs.restart(record):
             ACTIONS.labels("restarted").inc()
-            log.warning("job_restarted", job=record.id, run=record.run)
+            log.warning("job_restarted", run=record.run)
 
     async def _tidy(self, known: Known, age: float) -> None:
         """Erase the audio of a job that ended, and say so of an upload that ended with it."""

@@ -28,6 +28,7 @@ from services.gateway.results import RESULTS
 from services.gateway.retries import RETRIES
 from services.gateway.rewording import reword
 from services.gateway.standings import STANDINGS
+from services.gateway.subject import concerns, concerns_job
 from services.gateway.transcript import Format, Transcript
 
 DEFAULT_LIMIT = 50
@@ -65,12 +66,14 @@ async def get_job(request: web.Request) -> web.Response:
     """One job with its progress."""
     identity = await caller(request)
 
-    async def read() -> tuple[bytes, bool]:
+    async def read() -> tuple[bytes, bool, str]:
         record = await _record(request, identity)
-        return msgspec.json.encode(await _whole_job(request, record)), record.state.final
+        return msgspec.json.encode(await _whole_job(request, record)), record.state.final, record.trace
 
-    body = await request.app[STANDINGS].of(identity.owner, request.match_info["id"], read)
-    return web.Response(body=body, headers=JSON_HEADERS)
+    job = request.match_info["id"]
+    standing = await request.app[STANDINGS].of(identity.owner, job, read)
+    concerns_job(request, job, standing.trace)
+    return web.Response(body=standing.body, headers=JSON_HEADERS)
 
 
 async def delete_job(request: web.Request) -> web.Response:
@@ -144,7 +147,7 @@ async def _whole(request: web.Request, record: JobRecord, found: Transcript) -> 
 
 
 async def _record(request: web.Request, identity: Identity) -> JobRecord:
-    return await request.app[JOBS].visible(identity.owner, request.match_info["id"])
+    return concerns(request, await request.app[JOBS].visible(identity.owner, request.match_info["id"]))
 
 
 def page_limit(request: web.Request) -> int:

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars
 
 from services.common.errors import ServiceError, Transient
+from services.contracts import traces
 from services.gateway.answers import json_response
 from services.gateway.errors import HttpError, Unauthorized, UnsupportedMediaType
 from services.gateway.openai import errors as openai_errors
@@ -33,6 +34,8 @@ SECONDS = Histogram(
     ["route"],
     buckets=(0.005, 0.02, 0.1, 0.5, 1, 5, 30, 120, 600, 3600),
 )
+TRACEPARENT = web.RequestKey("traceparent", str)
+"""Of the job that a request is about (`subject`); its answer says it in `traceparent`."""
 REQUEST_ID = web.RequestKey("request_id", str)
 """What the log calls a request; its answer says it in `X-Request-Id`."""
 PROCESS = secrets.token_hex(4)
@@ -40,9 +43,11 @@ NUMBERS = itertools.count(1)
 
 
 def identify(request: web.Request, response: web.StreamResponse) -> None:
-    """Tell the client which request this was."""
+    """Tell the client which request this was, and in which trace."""
     if (number := request.get(REQUEST_ID)) is not None:
         response.headers["X-Request-Id"] = number
+    if (traceparent := request.get(TRACEPARENT)) is not None:
+        response.headers[traces.HEADER] = traceparent
 
 
 @web.middleware

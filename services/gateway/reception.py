@@ -70,14 +70,19 @@ class Reception:
         key: str,
         submission: Submission,
         *,
+        trace: str,
         max_bytes: int,
         whole: bool = False,
     ) -> None:
-        """With `whole`, an upload that breaks off is erased: nobody has use for a part of it."""
+        """`trace` is the `traceparent` that a new run gets.
+
+        With `whole`, an upload that breaks off is erased: nobody has use for a part of it.
+        """
         self._stores = stores
         self._identity = identity
         self._job = job_id(identity.user, key)
         self._submission = submission
+        self._trace = trace
         self._max_bytes = max_bytes
         self._whole = whole
         self._runs: set[int] = set()
@@ -147,6 +152,7 @@ class Reception:
             created_at=0.0,  # told by the broker's clock once the run is claimed
             lane=self._lane(options),
             announced_bytes=self._submission.announced_bytes,
+            trace=self._trace,
         )
 
     def _lane(self, options: JobOptions) -> Lane:
@@ -162,7 +168,7 @@ class Reception:
         self._runs.add(record.run)
         writer = self._parts_of(record)
         self._writer, self._record = writer, record
-        log.info("upload_begun", job=record.id, run=record.run, announced_bytes=record.announced_bytes)
+        log.info("upload_begun", run=record.run, announced_bytes=record.announced_bytes)
         await self._write(writer, first)
         async for piece in pieces:
             await self._write(writer, piece)
@@ -173,7 +179,7 @@ class Reception:
         )
         if self._submission.fields_may_follow:
             await self._stores.jobs.start(stored)
-        log.info("upload_stored", job=record.id, run=record.run, bytes=writer.size)
+        log.info("upload_stored", run=record.run, bytes=writer.size)
         return stored
 
     async def _write(self, writer: PartWriter, piece: bytes) -> None:
@@ -276,12 +282,12 @@ class Reception:
         try:
             await writer.interrupt(problem)
         except ServiceError as error:
-            log.info("interrupting_failed", job=record.id, error=str(error))
+            log.info("interrupting_failed", error=str(error))
             upload = await self._found_instead(record)
         changed = await self._change(record, **upload)
         if self._submission.fields_may_follow:
             await self._stores.jobs.start(changed)
-        log.info("upload_ended_early", job=record.id, run=record.run, bytes=writer.size, code=problem.code)
+        log.info("upload_ended_early", run=record.run, bytes=writer.size, code=problem.code)
 
     async def _found_instead(self, record: JobRecord) -> dict[str, object]:
         """What the stream says where our word came too late: the upload was complete, or declared dead."""

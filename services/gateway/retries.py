@@ -5,7 +5,7 @@ from aiohttp import web
 from prometheus_client import Counter
 
 from services.common.bus import Bus
-from services.contracts import topology
+from services.contracts import topology, traces
 from services.contracts.identifiers import run_id
 from services.contracts.messages import JobRecord, JobState, UploadState
 from services.contracts.topology import Stream
@@ -47,7 +47,8 @@ class Retries:
         if begun is None:
             raise NotFound("there is no such job")
         RETRIES_BEGUN.inc()
-        log.info("retry_begun", job=record.id, run=record.run, attempt=begun.attempt, gaps=progress.gaps)
+        keys = traces.log_keys(begun.id, begun.trace)  # the request may have brought a repeat of this job
+        log.info("retry_begun", **keys, run=record.run, attempt=begun.attempt, gaps=progress.gaps)
         return begun
 
     async def _check(self, record: JobRecord, gaps: int) -> None:

@@ -26,6 +26,7 @@ from services.gateway.outcomes import RECORDINGS_FAULT, problem_of
 from services.gateway.pages import PAGES
 from services.gateway.results import RESULTS
 from services.gateway.sse import STREAMS, EventStream, event_stream_response
+from services.gateway.subject import concerns
 from services.gateway.transcript import Transcript
 from services.gateway.wakeups import WAKEUPS
 
@@ -91,6 +92,8 @@ async def get_stream(request: web.Request) -> web.StreamResponse:
     """The session's latest upload, from its first event."""
     identity = await caller(request)
     record = await request.app[JOBS].latest_of_session(identity.owner, identity.session)
+    if record is not None:
+        concerns(request, record)
     response = event_stream_response()
     async with request.app[STREAMS].open(request, response) as stream:
         await stream.comment()

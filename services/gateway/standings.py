@@ -24,6 +24,8 @@ class Standing(msgspec.Struct, frozen=True):
     body: bytes
     until: float
     """By the monotonic clock."""
+    trace: str
+    """Of its record."""
 
 
 class Standings:
@@ -36,16 +38,19 @@ class Standings:
         self._told = 0
         """How many wake-ups came: what was being read meanwhile may be old already."""
 
-    async def of(self, owner: str, job: str, read: Callable[[], Awaitable[tuple[bytes, bool]]]) -> bytes:
-        """The job's JSON; `read` tells it, and whether it is final."""
+    async def of(
+        self, owner: str, job: str, read: Callable[[], Awaitable[tuple[bytes, bool, str]]]
+    ) -> Standing:
+        """The job's JSON; `read` tells it, whether it is final, and the trace of its record."""
         kept = self._kept.get(job)
         if kept is not None and kept.owner == owner and time.monotonic() < kept.until:
-            return kept.body
+            return kept
         told, now = self._told, time.monotonic()
-        body, final = await read()
+        body, final, trace = await read()
+        found = Standing(owner, body, now + (KEEP_SECONDS if final else RUNNING_SECONDS), trace)
         if told == self._told:
-            self._put(job, Standing(owner, body, now + (KEEP_SECONDS if final else RUNNING_SECONDS)))
-        return body
+            self._put(job, found)
+        return found
 
     def forget(self, job: str) -> None:
         """Something happened to this job."""

@@ -14,6 +14,7 @@ from services.gateway.buses import BUS
 from services.gateway.caller import caller
 from services.gateway.jobs import JOBS
 from services.gateway.signing import SIGNING_SECRETS
+from services.gateway.subject import concerns
 
 
 class ShownSecret(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ async def rotate_secret(request: web.Request) -> web.Response:
 async def get_deliveries(request: web.Request) -> web.Response:
     """`GET /v1/jobs/{id}/deliveries`."""
     identity = await caller(request)
-    record = await request.app[JOBS].visible(identity.owner, request.match_info["id"])
+    record = concerns(request, await request.app[JOBS].visible(identity.owner, request.match_info["id"]))
     found = await _deliveries(request.app[BUS], record)
     return json_response(DeliveryList(deliveries=[_shown(delivery) for delivery in found]))
 

@@ -10,13 +10,15 @@ from aiohttp import web
 from prometheus_client import Counter, Histogram
 from yarl import URL
 
+from services.common import tracing
 from services.common.broker_clock import BrokerClock
 from services.common.bus import Bus
 from services.common.consumer import Consumer
 from services.common.consumer import Delivery as Message
 from services.common.documents import Documents
 from services.common.errors import ServiceError, Transient
-from services.contracts import topology
+from services.common.tracing import Kind
+from services.contracts import topology, traces
 from services.contracts.messages import JobRecord
 from services.contracts.topology import DAY_SECONDS, Stream
 from services.contracts.webhooks import Delivery, DeliveryState, Try
@@ -95,7 +97,10 @@ class Webhooks:
             read=lambda message: msgspec.json.decode(message.data, type=Delivery),
             handle=self._handle,
             give_up=self._give_up,
-            context=lambda delivery: {"job_id": delivery.job, "delivery": delivery.id},
+            context=lambda delivery: {
+                **traces.log_keys(delivery.job, delivery.trace),
+                "delivery": delivery.id,
+            },
         )
         await consumer.run(self._bus, self._slots, stop)
 
@@ -134,7 +139,12 @@ class Webhooks:
             "Whisper-Webhook-Timestamp": timestamp,
             "Whisper-Webhook-Signature": signatures(secret, timestamp, body, now),
         }
-        answer = await self._sender.post(delivery.url, body, headers)
+        trace = traces.of_job(delivery.job, delivery.trace)
+        with tracing.span("deliver", trace, Kind.CLIENT, delivery=delivery.id) as span:
+            headers[traces.HEADER] = span.traceparent
+            answer = await self._sender.post(delivery.url, body, headers)
+            if answer.error is not None:
+                span.failed("not_taken")
         SECONDS.observe(answer.seconds)
         return answer
 

@@ -57,6 +57,8 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     """Speaks one contract."""
 
     carries: frozenset[Carried]
+    names_jobs: bool = False
+    """Whether its CustomAttributes may tell job and trace, for its log; others read something else there."""
     call: Callable[[Asked], Call]
     """Pure, but it may compute for some milliseconds."""
     result: Callable[[bytes, Asked], InferenceResult]

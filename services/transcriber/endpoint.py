@@ -41,10 +41,13 @@ class Endpoint:
         self._contract = contract
         self._adapter = ADAPTERS[contract]
 
-    async def transcribe(self, flac: bytes, options: InferenceOptions, seconds: float) -> InferenceResult:
+    async def transcribe(
+        self, flac: bytes, options: InferenceOptions, seconds: float, *, attributes: str = ""
+    ) -> InferenceResult:
         """Text of `seconds` of audio, at most 30; times from its start.
 
-        Raises the errors of `services.transcriber.errors`.
+        `attributes` (`contracts.traces`) tell our own container whose chunk it is. Raises the errors of
+        `services.transcriber.errors`.
         """
         self._check(options)
         steered = steering(options.hotwords, self._contract, self._adapter.carries)
@@ -55,6 +58,8 @@ class Endpoint:
             raise AudioRejected(
                 f"the request has {len(call.body)} bytes, the endpoint takes {MAX_BODY_BYTES}"
             )
+        if self._adapter.names_jobs:
+            call = msgspec.structs.replace(call, attributes=attributes)
         began = time.monotonic()
         answer = await self._invoked(call)
         seconds_taken = time.monotonic() - began

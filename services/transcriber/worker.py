@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from prometheus_client import Counter
 
+from services.common import tracing
 from services.common.broker_clock import BrokerClock
 from services.common.bus import Bus, woken_within
 from services.common.consumer import BUG, Consumer, Delivery
@@ -16,12 +17,13 @@ from services.common.documents import Documents
 from services.common.errors import Permanent, ServiceError
 from services.common.room import when_room
 from services.common.stages import STAGE_SECONDS
-from services.contracts import topology
+from services.common.tracing import Kind
+from services.contracts import topology, traces
 from services.contracts.channels import Channel, told
 from services.contracts.dead_letters import dead_letter
 from services.contracts.hotwords import HotwordsReport
 from services.contracts.identifiers import run_id
-from services.contracts.inference import SAMPLE_RATE, InferenceResult, Segment, Word
+from services.contracts.inference import SAMPLE_RATE, InferenceOptions, InferenceResult, Segment, Word
 from services.contracts.messages import (
     HEADER,
     ChunkFailed,
@@ -87,7 +89,7 @@ class Transcriber:
             handle=self._handle,
             give_up=self._give_up,
             patience_seconds=self._settings.chunk_patience_seconds,
-            context=lambda command: {"job_id": command.job, "chunk": command.chunk},
+            context=lambda command: {**traces.log_keys(command.job, command.trace), "chunk": command.chunk},
             places=turns.of(lane),
             letter=lambda delivery, error: dead_letter(
                 spec.stream,
@@ -105,6 +107,9 @@ class Transcriber:
             QUEUE_SECONDS.observe(max(0.0, await self._clock.now() - delivery.stored_at))
         if await self._bus.last(Stream.RES, topology.text(run, command.chunk)) is not None:
             return  # a repeated delivery of a chunk that is done
+        trace = traces.of_job(command.job, command.trace)
+        if delivery.attempt == 1:
+            tracing.past("queue", trace, delivery.stored_at, chunk=command.chunk)
         event = await self._tried(command, delivery)
         if event is None:
             DROPPED.inc()
@@ -136,10 +141,19 @@ class Transcriber:
                 return None
             options, seconds = record.options.inference(), (command.end - command.start) / SAMPLE_RATE
             started = time.monotonic()
-            result = await self._endpoint.transcribe(delivery.data, options, seconds)
+            result = await self._invoked(command, delivery.data, options, seconds)
             self._gate.open()
         notices = self._endpoint.notices(options, result)
         return _event(command, result, notices, time.monotonic() - started, record.hotwords_revision)
+
+    async def _invoked(
+        self, command: TranscribeChunk, flac: bytes, options: InferenceOptions, seconds: float
+    ) -> InferenceResult:
+        """What the endpoint heard, as one span of the job's trace."""
+        trace = traces.of_job(command.job, command.trace)
+        with tracing.span("invoke", trace, Kind.CLIENT, chunk=command.chunk, audio_seconds=seconds) as span:
+            attributes = traces.attributes(command.job, span.traceparent)
+            return await self._endpoint.transcribe(flac, options, seconds, attributes=attributes)
 
     async def _age(self, delivery: Delivery) -> float:
         """For how many seconds the chunk is stored, by the broker's clock."""

@@ -10,7 +10,16 @@ from types import ModuleType
 import msgspec
 import pytest
 
-from services.contracts import claims, hotwords, inference, messages, personal_tokens, usage, webhooks
+from services.contracts import (
+    claims,
+    hotwords,
+    inference,
+    messages,
+    personal_tokens,
+    traces,
+    usage,
+    webhooks,
+)
 from services.contracts.claims import (
     Claims,
     GetKeys,
@@ -79,6 +88,7 @@ GOLDEN = Path(__file__).parent.parent / "golden"
 
 JOB = "mfrggzdfmztwq2lknnwg23tpob"
 OWNER = "onswg4tfoqqho2dj"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 WORDS = Hotwords(method=HotwordMethod.LOGIT_BIAS, words=("Katherine", "林克斯"), boost_factor=2.0)
 REPORT = HotwordsReport(
     method=HotwordMethod.LOGIT_BIAS,
@@ -205,6 +215,24 @@ EXPECTED: dict[str, msgspec.Struct] = {
     "start_job": StartJob(owner=OWNER, job=JOB, run=1, attempt=2),
     "transcribe_chunk": TranscribeChunk(
         owner=OWNER, job=JOB, run=1, attempt=2, chunk=3, start=480_000, end=900_000
+    ),
+    "start_job_traced": StartJob(owner=OWNER, job=JOB, run=1, attempt=2, trace=TRACE),
+    "transcribe_chunk_traced": TranscribeChunk(
+        owner=OWNER, job=JOB, run=1, attempt=2, chunk=3, start=480_000, end=900_000, trace=TRACE
+    ),
+    "job_record_traced": JobRecord(
+        id=JOB,
+        owner=OWNER,
+        user="ann",
+        session="s1",
+        name="meeting.mp3",
+        options=JobOptions(),
+        created_at=1_700_000_000.5,
+        lane=Lane.SHORT,
+        trace=TRACE,
+    ),
+    "delivery_traced": Delivery(
+        owner=OWNER, job=JOB, run=1, attempt=2, url="https://example.com/hook", trace=TRACE
     ),
     "chunk_cut": ChunkCut(
         chunk=3, start=480_000, end=900_000, skipped=(Range(450_000, 480_000),), source_bytes=524_288
@@ -355,6 +383,17 @@ def test_a_gateway_of_before_reads_what_is_written_now() -> None:
 def test_a_record_of_before_has_hotwords_that_nobody_changed() -> None:
     old = msgspec.json.decode((GOLDEN / "job_record.json").read_bytes(), type=JobRecord)
     assert (old.hotword_list, old.hotwords_revision) == (None, 0)
+
+
+def test_what_is_stored_without_a_trace_has_one_all_the_same() -> None:
+    """Of the job's own id, so that services of different versions name the same."""
+    stored = (
+        msgspec.json.decode((GOLDEN / "start_job.json").read_bytes(), type=StartJob),
+        msgspec.json.decode((GOLDEN / "transcribe_chunk.json").read_bytes(), type=TranscribeChunk),
+        msgspec.json.decode((GOLDEN / "delivery.json").read_bytes(), type=Delivery),
+    )
+    [keys] = {tuple(traces.log_keys(message.job, message.trace).items()) for message in stored}
+    assert dict(keys)["job_id"] == JOB
 
 
 def test_the_model_gets_its_part_of_the_options() -> None:

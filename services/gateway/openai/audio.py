@@ -20,6 +20,7 @@ from services.gateway.openai.repeats import REPEATS
 from services.gateway.openai.waiting import transcripts
 from services.gateway.outcomes import problem_of
 from services.gateway.sse import STREAMS, EventStream
+from services.gateway.subject import concerns
 from services.gateway.transcript import Transcript
 
 log = structlog.get_logger()
@@ -56,7 +57,7 @@ async def _job(request: web.Request, identity: Identity, fields: OpenAIFields) -
     """The job of this recording: a new one, unless the same was sent just before."""
     record, new = await request.app[INTAKE].take(request, identity, fields, whole=True)
     named = "Idempotency-Key" in request.headers
-    return record if named or not new else await request.app[REPEATS].first(record)
+    return record if named or not new else concerns(request, await request.app[REPEATS].first(record))
 
 
 class _Answer:
@@ -91,7 +92,7 @@ class _Answer:
                 await self._fail(stream, error)
             return response
         except ConnectionResetError:
-            log.debug("client_left", job=self._record.id)
+            log.debug("client_left")
             return response
         if not stream.begun:
             headers = response.headers.copy()
@@ -117,7 +118,7 @@ class _Answer:
         return heard
 
     async def _fail(self, stream: EventStream, error: ServiceError) -> None:
-        log.info("answer_failed", job=self._record.id, code=error.code, error=str(error))
+        log.info("answer_failed", code=error.code, error=str(error))
         status = error.status if isinstance(error, HttpError) else Unavailable.status
         failure = self._told.failure(status, error)
         if failure is None:

@@ -56,7 +56,7 @@ class Repeats:
             if known is not None and known.id != record.id:
                 await self._jobs.delete(record)
                 RECOGNISED.inc()
-                log.info("repeat_recognised", job=record.id, first=known.id)
+                log.info("repeat_recognised", first=known.id)
                 return known
             if known is not None:
                 return record

@@ -21,4 +21,4 @@ def _result(raw: bytes, _asked: Asked) -> InferenceResult:
     return msgspec.json.decode(raw, type=InferenceResult)
 
 
-NATIVE = Adapter(carries=frozenset(Carried), call=_call, result=_result)
+NATIVE = Adapter(carries=frozenset(Carried), names_jobs=True, call=_call, result=_result)
