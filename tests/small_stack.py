@@ -27,14 +27,16 @@ class SmallStack(msgspec.Struct, frozen=True):
     nats: Guarded
     folder: Path
     aws: Aws
+    metrics: Mapping[Role, str]
+    """Base URL of each process's probes and metrics."""
+
+    def said(self, service: str) -> list[str]:
+        """What one of them has logged."""
+        return (self.folder / f"{service}.log").read_text(errors="surrogateescape").splitlines()
 
     def lines(self) -> list[str]:
         """Every line that any process has logged."""
-        return [
-            line
-            for service in SERVICES
-            for line in (self.folder / f"{service}.log").read_text(errors="surrogateescape").splitlines()
-        ]
+        return [line for service in SERVICES for line in self.said(service)]
 
     def broker_log(self) -> str:
         return (self.folder / "nats" / "nats.log").read_text()
@@ -45,17 +47,21 @@ async def small_stack(
     folder: Path,
     secrets_url: str,
     accounts: Mapping[str, object],
-    endpoint: StandIn,
+    endpoint: StandIn | str,
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[SmallStack]:
-    """Everything, ready; it ends with the context."""
+    """Everything, ready; it ends with the context. `endpoint` may be the URL of a runtime instead."""
     aws = Aws(secrets_url)
     await aws.create_accounts(accounts)
     port = free_port()
     async with contextlib.AsyncExitStack() as stack:
         nats = await stack.enter_async_context(guarded_server(folder / "nats"))
-        runtime = await stack.enter_async_context(stand_in(endpoint, free_port()))
-        probes = []
+        runtime = (
+            endpoint
+            if isinstance(endpoint, str)
+            else await stack.enter_async_context(stand_in(endpoint, free_port()))
+        )
+        metrics = {}
         for service in SERVICES:
             probe = free_port()
             environ = {
@@ -71,9 +77,9 @@ async def small_stack(
             output = stack.enter_context((folder / f"{service}.log").open("wb"))
             arguments = (sys.executable, "-m", f"services.{service}")
             await stack.enter_async_context(child(arguments, environ=environ, output=output.fileno()))
-            probes.append(f"http://127.0.0.1:{probe}/readyz")
-        await asyncio.gather(*(_ready(probe) for probe in probes))
-        yield SmallStack(f"http://127.0.0.1:{port}", nats, folder, aws)
+            metrics[service] = f"http://127.0.0.1:{probe}"
+        await asyncio.gather(*(_ready(f"{url}/readyz") for url in metrics.values()))
+        yield SmallStack(f"http://127.0.0.1:{port}", nats, folder, aws, metrics)
 
 
 async def _ready(url: str) -> None:

@@ -86,6 +86,17 @@ def test_contracts_need_msgspec_only() -> None:
     assert not found, f"whoever reads messages must not need more than {CONTRACTS_NEED}: {found}"
 
 
+def test_one_module_knows_opentelemetry() -> None:
+    """It is an extra, and imported only where traces are sent."""
+    found = [
+        str(path.relative_to(ROOT))
+        for folder in ("services", "sagemaker", "client")
+        for path in sources(ROOT / folder)
+        if any(within(name, {"opentelemetry"}) for name in imports(path.read_text()))
+    ]
+    assert found == ["services/common/spans.py"]
+
+
 def test_modules_stay_short() -> None:
     long = [
         f"{path.relative_to(ROOT)}: {lines} lines"

@@ -4,12 +4,15 @@ import time
 
 from aiohttp import web
 
+from services.common import tracing
 from services.common.stages import STAGE_SECONDS
+from services.common.tracing import Kind
 from services.gateway.caller import caller, may_listen
 from services.gateway.errors import InvalidRequest
 from services.gateway.event_views import end_of_record
 from services.gateway.feeds import FEEDS, Feed, Standing, Told
 from services.gateway.jobs import JOBS
+from services.gateway.middleware import TRACEPARENT
 from services.gateway.sse import STREAMS, EventStream, event_stream_response
 from services.gateway.subject import concerns
 
@@ -34,7 +37,8 @@ async def get_events(request: web.Request) -> web.StreamResponse:
         response = event_stream_response()
         async with request.app[STREAMS].open(request, response) as stream:
             reader = _Reader(feed, stream, after)
-            with feed.waking(stream.woken):
+            told = tracing.span("events", request[TRACEPARENT], Kind.SERVER)
+            with feed.waking(stream.woken), told:
                 while await may_listen(request.app, identity) and not await reader.advance():
                     await stream.woken.wait()
     return response

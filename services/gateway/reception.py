@@ -74,10 +74,7 @@ class Reception:
         max_bytes: int,
         whole: bool = False,
     ) -> None:
-        """`trace` is the `traceparent` that a new run gets.
-
-        With `whole`, an upload that breaks off is erased: nobody has use for a part of it.
-        """
+        """`trace` is what a new run gets; with `whole`, an upload that breaks off is erased as useless."""
         self._stores = stores
         self._identity = identity
         self._job = job_id(identity.user, key)
