@@ -45,11 +45,13 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     sequence: int
     data: bytes
     headers: Mapping[str, str]
+    time: datetime | None = None
+    """As the leader tells it; in other replicas' answers it is a header."""
 
     @property
     def stored_at(self) -> float:
         """When it was stored by the broker's clock, as Unix time."""
-        return datetime.fromisoformat(self.headers["Nats-Time-Stamp"]).timestamp()
+        return (self.time or datetime.fromisoformat(self.headers["Nats-Time-Stamp"])).timestamp()
 
 
 class Bus:
@@ -212,6 +214,7 @@ class Bus:
             sequence=raw.seq,  # type: ignore[attr-defined]
             data=raw.data or b"",  # type: ignore[attr-defined]
             headers=raw.headers or {},  # type: ignore[attr-defined]
+            time=raw.time,  # type: ignore[attr-defined]
         )
 
     async def on_lost(self) -> None:

@@ -62,6 +62,7 @@ async def test_last_is_the_newest_message_or_none(bus: Bus, by_leader: bool) -> 
     stored = await bus.last(Stream.JOB, subject, by_leader=by_leader)
     assert stored is not None
     assert (stored.sequence, stored.data, stored.headers["X-Note"]) == (2, b"new", "kept")
+    assert abs(stored.stored_at - await bus.now(Stream.JOB)) < 60
 
 
 async def test_a_message_may_be_removed_by_many_at_once(bus: Bus) -> None:
