@@ -7,7 +7,7 @@ import json
 import secrets
 import string
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import botocore.session
 import yaml
@@ -34,6 +34,8 @@ RECORDED = (
     "AWS::S3::BucketPolicy",
 )
 """Types of which moto has no CloudFormation model, or one that does not know the properties we use."""
+PARTITIONS = {"us-east-1": "aws", "cn-northwest-1": "aws-cn"}
+"""Of the regions that stacks are created in."""
 ISSUER = "https://oidc.eks.region.amazonaws.com/id/0123456789ABCDEF"
 
 recorded: dict[str, dict[str, Properties]] = {}
@@ -170,6 +172,7 @@ class Cloud:
     def __init__(self, url: str, region: str) -> None:
         self._url = url
         self.region = region
+        self.partition = PARTITIONS[region]
         self._session = botocore.session.Session()
         self._clients: dict[str, Any] = {}
 
@@ -213,6 +216,10 @@ class Stack:
         """The resources of a type that moto has no model of, by logical name."""
         return {name: one for name, one in recorded.get(self.id, {}).items() if one["Type"] == kind}
 
+    def endpoints(self) -> dict[str, str]:
+        """Service names of the VPC's endpoints, by logical name."""
+        return {name: one["ServiceName"] for name, one in self.recorded("AWS::EC2::VPCEndpoint").items()}
+
     @functools.cached_property
     def roles(self) -> dict[str, str]:
         """Names of the roles, by logical name."""
@@ -236,6 +243,53 @@ class Stack:
             client.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names
         ]
         return [statement for document in documents for statement in _document(document)["Statement"]]
+
+    def granted(self, logical: str) -> dict[str, set[str]]:
+        """Actions that a role's own policies allow, by resource."""
+        found: dict[str, set[str]] = {}
+        for statement in self.statements(logical):
+            assert statement["Effect"] == "Allow"
+            for resource in listed(statement["Resource"]):
+                found.setdefault(resource, set()).update(listed(statement["Action"]))
+        return found
+
+
+class Made(NamedTuple):
+    """The three stacks in one region."""
+
+    cloud: Cloud
+    network: Stack
+    cluster: Stack
+    app: Stack
+
+    def stacks(self) -> dict[str, Stack]:
+        """By template."""
+        return {"network": self.network, "cluster": self.cluster, "app": self.app}
+
+
+def make(cloud: Cloud) -> Made:
+    """Create all three with as few parameters as possible."""
+    zones = ",".join(f"{cloud.region}{letter}" for letter in "abc")
+    network = cloud.create("whisper-webui-network", "network", Zones=zones)
+    cluster = cloud.create(
+        "whisper-webui-cluster",
+        "cluster",
+        VpcId=network.outputs["VpcId"],
+        PrivateSubnetIds=network.outputs["PrivateSubnetIds"],
+    )
+    app = cloud.create("whisper-webui-app", "app", ClusterName=cluster.outputs["ClusterName"])
+    return Made(cloud, network, cluster, app)
+
+
+def listed(value: str | list[str]) -> list[str]:
+    """What policies write alone or in a list."""
+    return [value] if isinstance(value, str) else value
+
+
+def session_tags(statement: Properties) -> dict[str, str]:
+    """The tags of EKS Pod Identity that a trust policy asks for."""
+    prefix = "aws:RequestTag/"
+    return {key.removeprefix(prefix): value for key, value in statement["Condition"]["StringEquals"].items()}
 
 
 def _document(found: Any) -> Properties:

@@ -1,11 +1,9 @@
 """The stacks, created in a stand-in for AWS, global and China: outputs, secrets, and rights."""
 
-import ast
 import fnmatch
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import botocore.session
 import pytest
@@ -14,10 +12,11 @@ from services.auth.accounts import parse
 from services.auth.keys import KeyStore
 from services.auth.passwords import hashed
 from services.auth.secrets import open_secrets
-from tests.charts.cloud import Cloud, Properties, Stack, clouds
+from tests.charts.aws_calls import actions, methods_called, secret_actions
+from tests.charts.cloud import PARTITIONS, Cloud, Made, Stack, clouds, listed, make, session_tags
+from tests.charts.rendering import render, values_of
 from tests.charts.templates import ROOT
 
-PARTITIONS = {"us-east-1": "aws", "cn-northwest-1": "aws-cn"}
 ROLES = {
     "network": {"FlowLogRole"},
     "cluster": {"ClusterRole", "NodeRole", "VpcCniRole", "EbsCsiRole", "LoadBalancerControllerRole"},
@@ -41,18 +40,6 @@ SERVICES_OF_ACTIONS = {
 """Those that the load balancer controller's rights are about, as botocore names them."""
 
 
-class Made(NamedTuple):
-    """The three stacks in one region."""
-
-    cloud: Cloud
-    network: Stack
-    cluster: Stack
-    app: Stack
-
-    def stacks(self) -> dict[str, Stack]:
-        return {"network": self.network, "cluster": self.cluster, "app": self.app}
-
-
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """The stand-in."""
@@ -63,17 +50,7 @@ def url() -> Iterator[str]:
 @pytest.fixture(scope="module", params=PARTITIONS)
 def made(url: str, request: pytest.FixtureRequest) -> Made:
     """Everything with as few parameters as possible, in each region."""
-    cloud = Cloud(url, request.param)
-    zones = ",".join(f"{cloud.region}{letter}" for letter in "abc")
-    network = cloud.create("whisper-webui-network", "network", Zones=zones)
-    cluster = cloud.create(
-        "whisper-webui-cluster",
-        "cluster",
-        VpcId=network.outputs["VpcId"],
-        PrivateSubnetIds=network.outputs["PrivateSubnetIds"],
-    )
-    app = cloud.create("whisper-webui-app", "app", ClusterName=cluster.outputs["ClusterName"])
-    return Made(cloud, network, cluster, app)
+    return make(Cloud(url, request.param))
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +64,7 @@ def test_the_stacks_are_created(made: Made) -> None:
 
 
 def test_outputs_belong_to_the_partition(made: Made) -> None:
-    partition = PARTITIONS[made.cloud.region]
+    partition = made.cloud.partition
     outputs = made.cluster.outputs | made.app.outputs
     arns = {name: value for name, value in outputs.items() if name.endswith("Arn")}
     assert arns
@@ -135,57 +112,15 @@ async def test_auth_creates_the_signing_secret_that_its_role_names(made: Made, u
             assert not longer or statement["Condition"] == bound, statement["Sid"]
 
 
-def listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def granted(stack: Stack, role: str) -> dict[str, set[str]]:
-    """Actions by resource."""
-    found: dict[str, set[str]] = {}
-    for statement in stack.statements(role):
-        assert statement["Effect"] == "Allow"
-        for resource in listed(statement["Resource"]):
-            found.setdefault(resource, set()).update(listed(statement["Action"]))
-    return found
-
-
-def methods_called(path: str, attribute: str) -> dict[str, set[str]]:
-    """For each function of a module, the methods that it calls on `self.<attribute>`."""
-    tree = ast.parse((ROOT / path).read_text())
-    found: dict[str, set[str]] = {}
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            for node in ast.walk(function):
-                if (
-                    isinstance(node, ast.Attribute)
-                    and isinstance(node.value, ast.Attribute)
-                    and node.value.attr == attribute
-                ):
-                    found.setdefault(function.name, set()).add(node.attr)
-    return found
-
-
-def actions(service: str, operations: set[str]) -> set[str]:
-    """As IAM writes what botocore calls get_secret_value."""
-    return {f"{service}:{''.join(word.title() for word in name.split('_'))}" for name in operations}
-
-
-def secret_actions(user: str) -> set[str]:
-    """What a module of auth does with its secret."""
-    calls = methods_called("services/auth/secrets.py", "_client")
-    used = set().union(*methods_called(user, "_secrets").values())
-    return set().union(*(actions("secretsmanager", calls[method]) for method in used))
-
-
 def test_auth_may_do_what_its_code_does(made: Made) -> None:
     signing = made.app.outputs["SigningSecretName"]
-    prefix = f"arn:{PARTITIONS[made.cloud.region]}:secretsmanager:{made.cloud.region}:123456789012:secret:"
+    prefix = f"arn:{made.cloud.partition}:secretsmanager:{made.cloud.region}:123456789012:secret:"
     accounts = made.cloud.client("secretsmanager").describe_secret(
         SecretId=made.app.outputs["CredentialsSecretName"]
     )
     keeping = secret_actions("services/auth/keys.py")
     creating = {"secretsmanager:CreateSecret"}
-    assert granted(made.app, "AuthRole") == {
+    assert made.app.granted("AuthRole") == {
         accounts["ARN"]: secret_actions("services/auth/accounts.py"),
         f"{prefix}{signing}-??????": keeping - creating,
         f"{prefix}{signing}*": keeping & creating,
@@ -195,8 +130,8 @@ def test_auth_may_do_what_its_code_does(made: Made) -> None:
 
 def test_the_transcriber_may_call_one_endpoint(made: Made) -> None:
     calls = set().union(*methods_called("services/transcriber/endpoint.py", "_client").values())
-    arn = f"arn:{PARTITIONS[made.cloud.region]}:sagemaker:{made.cloud.region}:123456789012:endpoint/"
-    assert granted(made.app, "TranscriberRole") == {f"{arn}whisper-endpoint": actions("sagemaker", calls)}
+    arn = f"arn:{made.cloud.partition}:sagemaker:{made.cloud.region}:123456789012:endpoint/"
+    assert made.app.granted("TranscriberRole") == {f"{arn}whisper-endpoint": actions("sagemaker", calls)}
 
 
 def test_no_other_service_calls_aws() -> None:
@@ -213,7 +148,7 @@ def test_the_endpoint_may_do_what_its_page_says(made: Made) -> None:
     """docs/deploy-endpoint.md lists what a role of one's own needs."""
     page = (ROOT / "docs/deploy-endpoint.md").read_text()
     role = page[page.index("### The role") : page.index("### Your own rights")]
-    allowed = {action for found in granted(made.app, "EndpointRole").values() for action in found}
+    allowed = {action for found in made.app.granted("EndpointRole").values() for action in found}
     lacking = {action for action in allowed if action not in role}
     assert lacking == {"kms:Decrypt"}, "our bucket is encrypted with a key, others need not be"
     documented = {f"{service}:{name}" for service, name in _named(role)}
@@ -230,9 +165,9 @@ def _named(text: str) -> Iterator[tuple[str, str]]:
 def test_nothing_is_granted_on_everything_without_a_reason(made: Made) -> None:
     for name, stack in made.stacks().items():
         for role in ROLES[name] - {"LoadBalancerControllerRole"}:
-            wide = granted(stack, role).get("*", set())
+            wide = stack.granted(role).get("*", set())
             assert wide <= EVERYWHERE.keys(), f"{role}: {wide - EVERYWHERE.keys()}"
-            for resource, allowed in granted(stack, role).items():
+            for resource, allowed in stack.granted(role).items():
                 assert not [action for action in allowed if "*" in action], f"{role} on {resource}"
 
 
@@ -254,8 +189,8 @@ def test_iam_takes_every_policy(made: Made) -> None:
 
 def test_the_load_balancer_controllers_actions_exist(made: Made) -> None:
     session = botocore.session.Session()
-    for resource, allowed in granted(made.cluster, "LoadBalancerControllerRole").items():
-        assert resource == "*" or resource.split(":")[1] == PARTITIONS[made.cloud.region]
+    for resource, allowed in made.cluster.granted("LoadBalancerControllerRole").items():
+        assert resource == "*" or resource.split(":")[1] == made.cloud.partition
         for action in allowed:
             service, name = action.split(":")
             known = session.get_service_model(SERVICES_OF_ACTIONS[service]).operation_names
@@ -294,11 +229,6 @@ def test_the_load_balancer_controller_changes_what_is_its_own(made: Made) -> Non
     }, "what the controller's own documentation leaves open, and nothing more"
 
 
-def session_tags(statement: Properties) -> dict[str, str]:
-    prefix = "aws:RequestTag/"
-    return {key.removeprefix(prefix): value for key, value in statement["Condition"]["StringEquals"].items()}
-
-
 @pytest.mark.parametrize("service", ["auth", "transcriber"])
 def test_one_service_account_of_one_cluster_has_the_role(made: Made, service: str) -> None:
     (association,) = (
@@ -311,7 +241,7 @@ def test_one_service_account_of_one_cluster_has_the_role(made: Made, service: st
     assert association["Namespace"] == "whisper-webui"
     (statement,) = made.app.trust(role)["Statement"]
     assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
-    partition = PARTITIONS[made.cloud.region]
+    partition = made.cloud.partition
     assert session_tags(statement) == {
         "eks-cluster-arn": f"arn:{partition}:eks:{made.cloud.region}:123456789012:cluster/whisper-webui",
         "kubernetes-namespace": "whisper-webui",
@@ -356,14 +286,27 @@ def test_the_api_opens_to_whom_is_named(china: Cloud) -> None:
     assert network["PublicAccessCidrs"] == ["203.0.113.7/32", "198.51.100.0/24"]
 
 
-def test_spot_nodes_keep_away_what_does_not_ask_for_them(china: Cloud) -> None:
+def test_spot_nodes_take_what_the_chart_sends_there(china: Cloud) -> None:
     stack = cluster_with(china, "spot", Name="spot", SpotInstanceTypes="t3.large,t3a.large")
     groups = {one["CapacityType"]: one for one in stack.recorded("AWS::EKS::Nodegroup").values()}
-    assert groups["SPOT"]["Labels"] == {"whisper-webui/lifecycle": "spot"}
-    assert groups["SPOT"]["Taints"] == [
-        {"Key": "whisper-webui/lifecycle", "Value": "spot", "Effect": "NO_SCHEDULE"}
-    ]
     assert "Taints" not in groups["ON_DEMAND"]
+    [taint] = groups["SPOT"]["Taints"]
+    services = values_of(["values-spot.yaml"])["services"]
+    for name, service in services.items():
+        label = "eks.amazonaws.com/capacityType"  # which EKS sets by itself
+        tolerated = {(one["key"], one["effect"]) for one in service.get("tolerations", [])}
+        if service["nodeSelector"] == {label: "SPOT"}:
+            assert (taint["Key"], "NoSchedule") in tolerated, name
+        else:
+            assert service["nodeSelector"] == {label: "ON_DEMAND"}, name
+            assert not tolerated, name
+    assert {"chunker", "transcriber"} <= services.keys()
+
+
+def test_the_roles_are_for_the_charts_service_accounts(made: Made) -> None:
+    accounts = render(name="whisper-webui").of("ServiceAccount")
+    associations = made.app.recorded("AWS::EKS::PodIdentityAssociation").values()
+    assert {one["ServiceAccount"] for one in associations} <= accounts.keys()
 
 
 def test_irsa_takes_the_place_of_pod_identity(china: Cloud) -> None:
@@ -406,8 +349,8 @@ def test_accounts_of_before_can_be_taken_over(china: Cloud) -> None:
         "taken", "app", Name="taken", ImagePrefix="taken", EndpointName="taken", CredentialsSecretArn=arn
     )
     assert app.outputs["CredentialsSecretName"] == arn
-    assert granted(app, "AuthRole")[arn] == {"secretsmanager:GetSecretValue"}
-    assert app.outputs["KeyArn"] not in granted(app, "AuthRole")
+    assert app.granted("AuthRole")[arn] == {"secretsmanager:GetSecretValue"}
+    assert app.outputs["KeyArn"] not in app.granted("AuthRole")
     names = {secret["Name"] for secret in secrets.list_secrets()["SecretList"]}
     assert not [name for name in names if name.startswith("taken-credentials")]
 
@@ -422,7 +365,7 @@ def test_an_endpoint_that_scales_to_zero_is_watched_by_its_component(china: Clou
         ScaleToZero="yes",
         AlarmEmail="o@example.cn",
     )
-    assert {arn.split(":")[-1] for arn in granted(app, "TranscriberRole")} == {
+    assert {arn.split(":")[-1] for arn in app.granted("TranscriberRole")} == {
         "endpoint/zero",
         "inference-component/zero-component",
     }
@@ -443,18 +386,14 @@ def test_alarms_of_an_endpoint_that_is_always_on(made: Made) -> None:
     assert not any("AlarmActions" in alarm for alarm in alarms.values())
 
 
-def endpoints(stack: Stack) -> dict[str, Any]:
-    return {name: one["ServiceName"] for name, one in stack.recorded("AWS::EC2::VPCEndpoint").items()}
-
-
 def test_only_the_endpoint_without_charge_is_made_by_default(made: Made) -> None:
-    assert endpoints(made.network) == {"S3Endpoint": f"com.amazonaws.{made.cloud.region}.s3"}
+    assert made.network.endpoints() == {"S3Endpoint": f"com.amazonaws.{made.cloud.region}.s3"}
 
 
 def test_china_names_its_endpoints_differently(china: Cloud) -> None:
     zones = "cn-northwest-1a,cn-northwest-1b,cn-northwest-1c"
     stack = china.create("whole", "network", Zones=zones, VpcEndpoints="all", NatGateways="per-zone")
-    assert endpoints(stack) == {
+    assert stack.endpoints() == {
         "S3Endpoint": "com.amazonaws.cn-northwest-1.s3",
         "EcrApiEndpoint": "cn.com.amazonaws.cn-northwest-1.ecr.api",
         "EcrImageEndpoint": "cn.com.amazonaws.cn-northwest-1.ecr.dkr",
@@ -482,7 +421,7 @@ def test_subnets_are_tagged_for_load_balancers_and_nodes(made: Made) -> None:
 def test_the_models_are_sent_over_tls_only(made: Made) -> None:
     (policy,) = made.app.recorded("AWS::S3::BucketPolicy").values()
     (statement,) = policy["PolicyDocument"]["Statement"]
-    bucket = f"arn:{PARTITIONS[made.cloud.region]}:s3:::{made.app.outputs['ModelBucket']}"
+    bucket = f"arn:{made.cloud.partition}:s3:::{made.app.outputs['ModelBucket']}"
     assert statement["Resource"] == [bucket, f"{bucket}/*"]
     assert (statement["Effect"], statement["Condition"]) == (
         "Deny",
