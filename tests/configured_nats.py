@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 
@@ -22,14 +23,14 @@ class ConfiguredNats:
         self.config = config
         self.log = config.with_suffix(".log")
         self._monitor = f"http://127.0.0.1:{monitor}"
-        self._environ = {**os.environ, **(environ or {})}
+        self.environ = {**os.environ, **(environ or {})}
         self._process: asyncio.subprocess.Process | None = None
 
     async def checked(self) -> str:
         """What `nats-server -t` says of the configuration."""
         process = await asyncio.create_subprocess_exec(
             binary(), "-t", "-c", str(self.config),
-            env=self._environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+            env=self.environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         said, _ = await process.communicate()
         return said.decode()
@@ -38,7 +39,7 @@ class ConfiguredNats:
         """Start; `until_healthy` tells when it is there."""
         with self.log.open("ab") as output:
             self._process = await asyncio.create_subprocess_exec(
-                binary(), "-c", str(self.config), env=self._environ, stdout=output, stderr=output,
+                binary(), "-c", str(self.config), env=self.environ, stdout=output, stderr=output,
                 stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
 
@@ -49,6 +50,11 @@ class ConfiguredNats:
                 assert self._process is not None
                 assert self._process.returncode is None, self.log.read_text()[-2000:]
                 await asyncio.sleep(0.05)
+
+    async def monitored(self, path: str) -> Any:
+        """What the monitoring says, which is JSON."""
+        async with aiohttp.ClientSession() as session, session.get(self._monitor + path) as answer:
+            return await answer.json()
 
     async def _answers(self, session: aiohttp.ClientSession, query: str) -> bool:
         with contextlib.suppress(aiohttp.ClientError):

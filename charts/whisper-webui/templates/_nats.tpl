@@ -1,11 +1,34 @@
 {{/* How the services reach NATS. */}}
 
-{{/* NATS_URL of every service. */}}
+{{/* NATS_URL of every service. Its host stands in the certificate, so the name is whole. */}}
 {{- define "whisper-webui.natsUrl" -}}
 {{- if .Values.nats.enabled -}}
-nats://{{ include "whisper-webui.fullname" . }}-nats:4222
+{{ ternary "nats" "tls" (eq .Values.nats.tls.mode "none") }}://{{ include "whisper-webui.fullname" . }}-nats.{{ .Release.Namespace }}.svc:4222
 {{- else -}}
-{{- required "nats.external.url must say where NATS is, such as nats://nats.nats:4222, where nats.enabled is false" .Values.nats.external.url -}}
+{{- required "nats.external.url must say where NATS is, such as tls://nats.nats.svc:4222, where nats.enabled is false" .Values.nats.external.url -}}
+{{- end -}}
+{{- end }}
+
+{{/* Secret with everybody's keys. */}}
+{{- define "whisper-webui.natsKeysSecret" -}}
+{{ .Values.nats.keysSecret | default (printf "%s-nats-keys" (include "whisper-webui.fullname" .)) }}
+{{- end }}
+
+{{/* Secret that has the authority's certificate as ca.crt; nothing where NATS has none of its own. */}}
+{{- define "whisper-webui.natsAuthoritySecret" -}}
+{{- if not .Values.nats.enabled -}}
+{{ .Values.nats.external.caSecret }}
+{{- else if ne .Values.nats.tls.mode "none" -}}
+{{ include "whisper-webui.natsTlsSecret" . }}
+{{- end -}}
+{{- end }}
+
+{{/* Secret with tls.crt, tls.key and ca.crt of our own NATS. */}}
+{{- define "whisper-webui.natsTlsSecret" -}}
+{{- if eq .Values.nats.tls.mode "secret" -}}
+{{ required "nats.tls.secret must name the Secret with tls.crt, tls.key and ca.crt, where nats.tls.mode is secret" .Values.nats.tls.secret }}
+{{- else -}}
+{{ include "whisper-webui.fullname" . }}-nats-tls
 {{- end -}}
 {{- end }}
 
@@ -16,14 +39,35 @@ nats://{{ include "whisper-webui.fullname" . }}-nats:4222
 - name: NATS_NKEY_SEED
   valueFrom:
     secretKeyRef:
-      name: {{ .root.Values.nats.keysSecret | default (printf "%s-nats-keys" (include "whisper-webui.fullname" .root)) }}
+      name: {{ include "whisper-webui.natsKeysSecret" .root }}
       key: {{ .component }}
+{{- if include "whisper-webui.natsAuthoritySecret" .root }}
+- name: NATS_CA_FILE
+  value: /etc/nats/ca.crt
+{{- end }}
 {{- end }}
 
-{{/* Volumes and mounts that the environment above needs; the same arguments. */}}
+{{/* Volumes and mounts that the environment above needs; the same arguments. The key beside ca.crt stays out. */}}
 {{- define "whisper-webui.natsVolumes" -}}
+{{- with include "whisper-webui.natsAuthoritySecret" .root }}
+- name: nats-authority
+  secret:
+    secretName: {{ . }}
+    items:
+      - {key: ca.crt, path: ca.crt}
+{{- end }}
 {{- end }}
 {{- define "whisper-webui.natsVolumeMounts" -}}
+{{- if include "whisper-webui.natsAuthoritySecret" .root }}
+- name: nats-authority
+  mountPath: /etc/nats
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{/* Copies of each stream: three where there are three servers. */}}
+{{- define "whisper-webui.streamReplicas" -}}
+{{- min 3 (int (ternary .Values.nats.replicas .Values.nats.external.replicas .Values.nats.enabled)) -}}
 {{- end }}
 
 {{/* Host and port of NATS's monitoring, which KEDA reads; the headless name, for it asks the consumer's leader. */}}
