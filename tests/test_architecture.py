@@ -24,12 +24,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": set(),
 }
 """Our own packages that each package may import besides itself."""
-OURS = {"services", "client", "sagemaker", "endpoint", "deploy", "testmodel", "bench", "tests"}
+OURS = {"services", "client", "images", "sagemaker", "endpoint", "deploy", "testmodel", "bench", "tests"}
 CONTRACTS_NEED = {"msgspec"}
 MAX_LINES = 350
 MAX_TEST_LINES = 450  # tests are lists: a reader looks one up
 NAMELESS = {"utils.py", "util.py", "helpers.py", "helper.py", "misc.py", "common.py", "base.py", "manager.py"}
-FOLDERS = ("client", "sagemaker", "services", "bench", "tests")
+FOLDERS = ("client", "images", "sagemaker", "services", "bench", "tests")
 
 
 def sources(folder: Path) -> list[Path]:

@@ -145,7 +145,7 @@ def _image(parser: argparse.ArgumentParser) -> None:
     add(
         "--model",
         default="openai/whisper-large-v3-turbo",
-        help='hub id or folder of this project to bake in; "" leaves it to --model-data of `up` '
+        help='hub id, or folder below models/, to bake in; "" leaves it to --model-data of `up` '
         "(openai/whisper-large-v3-turbo)",
     )
     add("--builder", choices=("docker", "podman", "buildah"), help="default: the first of them found on PATH")

@@ -46,14 +46,6 @@ def image(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_whatever_is_copied_exists_and_is_not_ignored() -> None:
-    assert len(copied()) >= 5
-    ignored = (ROOT / ".dockerignore").read_text().split()
-    for source, _ in copied():
-        assert (ROOT / source).exists(), source
-        assert not {source, source.split("/")[0]} & set(ignored), source
-
-
 def test_serve_starts_from_what_is_copied_and_ends_on_sigterm(image: Path, tmp_path: Path) -> None:
     [link] = re.findall(r"ln -s (\S+) /usr/local/bin/serve", TEXT)
     (tmp_path / "bin").mkdir()
