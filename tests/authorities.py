@@ -15,7 +15,9 @@ LIFE = datetime.timedelta(days=1)
 class Authority:
     """Signs certificates for servers that are clients of each other as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, life: datetime.timedelta = LIFE) -> None:
+        """`life` is how long its certificates are good."""
+        self._life = life
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority of the tests")])
         self._identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
@@ -70,7 +72,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - LIFE)
-            .not_valid_after(now + LIFE)
+            .not_valid_after(now + self._life)
         )
 
 

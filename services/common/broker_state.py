@@ -11,18 +11,21 @@ class StreamState(msgspec.Struct, frozen=True, kw_only=True):
     bytes: int
     limit_bytes: int
     """Its disk budget; 0 where it has none."""
+    has_leader: bool
+    """Without one any server that is left may have answered, with what it knows."""
     copies: int
-    """Servers that hold all of it, and answer."""
+    """Servers that hold all of it, and answer, as its leader sees them."""
     wanted_copies: int
 
     @classmethod
     def of(cls, info: StreamInfo) -> "StreamState":
-        """From JetStream's own words; the leader, who says them, is not among its replicas."""
+        """From JetStream's own words. A leader does not count itself among its replicas."""
         replicas = info.cluster.replicas if info.cluster and info.cluster.replicas else []
         return cls(
             messages=info.state.messages,
             bytes=info.state.bytes,
             limit_bytes=max(0, info.config.max_bytes or 0),
+            has_leader=info.cluster is None or bool(info.cluster.leader),
             copies=1 + sum(bool(replica.current and not replica.offline) for replica in replicas),
             wanted_copies=info.config.num_replicas or 1,
         )

@@ -138,7 +138,7 @@ class Bus:
         await self._retried(lambda: self.jetstream.purge_stream(stream, seq=before, subject=subjects))
 
     async def state(self, stream: str, *, patience_seconds: float | None = None) -> StreamState:
-        """How a stream stands; raises `BrokerUnavailable` also where it has no leader to say so."""
+        """How a stream stands; raises `BrokerUnavailable` also where it has lost its leader just now."""
         info = await self._retried(
             lambda: self.jetstream.stream_info(stream), patience_seconds=patience_seconds
         )

@@ -86,6 +86,8 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     supervisor: Supervisor
     metrics: Mapping[str, str]
     """Base URL of each process's probes and metrics, by its name."""
+    container: str | None
+    """Base URL of the model's container; None where another runtime is used."""
     notice: str
     """What everybody should know of the model that answers; empty for a real one."""
 
@@ -141,6 +143,7 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
             operator=ServiceSettings(nats_url=nats_url, nats_nkey_seed=seeds[Role.OPERATOR]),
             supervisor=supervisor,
             metrics=metrics,
+            container=container_url,
             notice=notice,
         )
 

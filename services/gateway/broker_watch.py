@@ -17,8 +17,9 @@ from services.gateway.top_users import TopUsers
 log = structlog.get_logger()
 
 LOOK_SECONDS = 15.0
-LEADERLESS_SECONDS = 5.0
-"""A stream that answers nothing for so long, over a connection that stands, has no leader."""
+ANSWER_SECONDS = 5.0
+"""A stream that tells nothing for so long, over a connection that stands, has no leader. Everything else is
+then left for the next round."""
 
 REPLICAS = Gauge(
     "whisper_stream_replicas", "Copies of a stream that are complete, and those it lacks", ["stream", "state"]
@@ -45,31 +46,36 @@ class BrokerWatch:
         while not stop.is_set():
             try:
                 await self.look()
-            except ServiceError as error:
-                log.info("broker_unknown", error=str(error))
+            except (ServiceError, TimeoutError) as error:
+                log.info("broker_unknown", error=str(error) or "it did not answer in time")
             await woken_within(stop, LOOK_SECONDS)
 
     async def look(self) -> None:
-        """Ask the broker for everything once. Of a stream without a leader nobody knows its queues."""
+        """Ask the broker for everything once; raises `TimeoutError` where not all of it is answered.
+
+        Of a stream without a leader nobody knows the queues.
+        """
         led = await asyncio.gather(*map(self._look_at_stream, Stream))
         asleep = {stream for stream, has_leader in zip(Stream, led, strict=True) if not has_leader}
-        now = await self._bus.now(Stream.JOB)
-        await asyncio.gather(
-            *(self._look_at_queue(spec, now) for spec in CONSUMERS if spec.stream not in asleep)
-        )
-        if Stream.DAYS not in asleep:
-            await self._users.look(now)
+        async with asyncio.timeout(ANSWER_SECONDS):
+            now = await self._bus.now(Stream.JOB)
+            await asyncio.gather(
+                *(self._look_at_queue(spec, now) for spec in CONSUMERS if spec.stream not in asleep)
+            )
+            if Stream.DAYS not in asleep:
+                await self._users.look(now)
 
     async def _look_at_stream(self, stream: Stream) -> bool:
         """Whether it has a leader."""
         try:
-            state = await self._bus.state(stream, patience_seconds=LEADERLESS_SECONDS)
+            state = await self._bus.state(stream, patience_seconds=ANSWER_SECONDS)
         except BrokerUnavailable:
             if self._bus.link.broken:
                 raise
-            LEADERLESS.labels(stream).set(1)
+            state = None
+        LEADERLESS.labels(stream).set(state is None or not state.has_leader)
+        if state is None or not state.has_leader:
             return False
-        LEADERLESS.labels(stream).set(0)
         REPLICAS.labels(stream, "current").set(state.copies)
         REPLICAS.labels(stream, "missing").set(max(0, state.wanted_copies - state.copies))
         self._budgets.note(stream, state)

@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import structlog
+from prometheus_client import REGISTRY
 
 from services.common.bus import Bus
 from services.contracts.identifiers import run_id
@@ -86,6 +87,30 @@ async def events_named(
             count -= 1
         if not count:
             return
+
+
+async def test_only_what_came_while_somebody_read_counts_as_delivered(gateway: Gateway, bus: Bus) -> None:
+    """Else a reader of yesterday's events would look like a delay of a day."""
+
+    def delivered() -> float:
+        labels = {"stage": "deliver"}
+        return REGISTRY.get_sample_value("whisper_stage_seconds_count", labels) or 0.0
+
+    job = str((await upload(gateway))["id"])
+    run, before = run_id(job, 0), delivered()
+    await publish(bus, run, cut(0))
+    async with gateway.request("GET", f"/v1/jobs/{job}/events") as answer:
+        events = aiter(Events(answer))
+        async for _ in events_named("cut", 1, events):
+            assert delivered() == before
+        await publish(bus, run, text(0, "live"))
+        async for _ in until_text(events):
+            pass
+
+        async def counted() -> bool:
+            return delivered() == before + 1
+
+        await until(counted)
 
 
 async def test_events_come_live_in_order_and_resume_anywhere(gateway: Gateway, bus: Bus) -> None:

@@ -1,11 +1,14 @@
 """TLS to a real nats-server: who is believed, who is not, and certificates that are replaced meanwhile."""
 
 import asyncio
+import datetime
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from prometheus_client import REGISTRY
 
 from services.common.bus import Bus, connect
 from services.common.errors import Misconfigured
@@ -43,8 +46,17 @@ class Secured:
         authority.sign(["localhost"], self.folder)
         authority.write(self.authority)
 
+    def expiry(self) -> float:
+        """When the server's certificate ends, Unix seconds."""
+        certificate = x509.load_pem_x509_certificate((self.folder / "tls.crt").read_bytes())
+        return certificate.not_valid_after_utc.timestamp()
+
     def settings(self, scheme: str = "tls") -> ServiceSettings:
         return ServiceSettings(nats_url=f"{scheme}://localhost:{self.port}", nats_ca_file=str(self.authority))
+
+
+def told_expiry() -> float | None:
+    return REGISTRY.get_sample_value("whisper_nats_certificate_expiry_timestamp_seconds")
 
 
 @pytest.fixture
@@ -125,7 +137,8 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, content: str | N
 async def test_replaced_certificates_count_from_the_next_connection(secured: Secured) -> None:
     """The server's by a reload, which drops nobody; the authority's without a restart of the service."""
     async with connect(secured.settings(), "test", MINIMUM_SERVER) as bus:
-        secured.renew(Authority())
+        assert told_expiry() == secured.expiry()
+        secured.renew(Authority(datetime.timedelta(days=9)))
         secured.server.signal(signal.SIGHUP)
         await until(lambda: _reloaded(secured))
         await bus.client.flush()
@@ -136,6 +149,7 @@ async def test_replaced_certificates_count_from_the_next_connection(secured: Sec
         await secured.server.until_healthy()
         await until(lambda: _back(bus))
         await bus.client.flush()
+        assert told_expiry() == secured.expiry()
 
 
 async def _reloaded(secured: Secured) -> bool:

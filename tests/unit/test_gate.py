@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.common.errors import Transient
 from services.transcriber.errors import EndpointAway, EndpointBusy, EndpointCold, ModelFailed
@@ -188,3 +189,32 @@ async def test_a_stop_lets_go_of_all_who_wait() -> None:
     left = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 5)
     assert [type(error) for error in left] == [EndpointCold] * 3
     assert {error.retry_after for error in left if isinstance(error, EndpointCold)} == {0.0}
+
+
+def cold_starts() -> tuple[float, float]:
+    """How many were met to their end, and how long they took together."""
+    count, total = (
+        REGISTRY.get_sample_value(f"whisper_endpoint_cold_seconds_{part}") for part in ("count", "sum")
+    )
+    return count or 0.0, total or 0.0
+
+
+async def test_a_cold_start_is_told_once_it_is_over() -> None:
+    """From the first refusal to the first answer, whatever other refusals came between."""
+    gate, (count, total) = Gate(LATER), cold_starts()
+    await refused(gate, EndpointCold("starting", retry_after=SOON))
+    began = time.monotonic()
+    await refused(gate, EndpointBusy("full", retry_after=SOON))
+    await refused(gate, EndpointCold("starting", retry_after=SOON))
+    assert cold_starts() == (count, total)
+    await answered(gate)
+    took, (after, seconds) = time.monotonic() - began, cold_starts()
+    assert after == count + 1
+    assert seconds - total >= took
+
+
+async def test_an_endpoint_that_is_only_full_is_not_cold() -> None:
+    gate, before = Gate(LATER), cold_starts()
+    await refused(gate, EndpointBusy("full", retry_after=SOON))
+    await answered(gate)
+    assert cold_starts() == before
