@@ -154,7 +154,9 @@ def test_the_makefile_has_what_the_readme_names() -> None:
     assert not unknown, f"there is no make {unknown}"
 
 
-@pytest.mark.parametrize("page", [THREATS, ROOT / "docs/architecture.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [THREATS, ROOT / "docs/architecture.md", ROOT / "docs/security.md"], ids=lambda page: page.name
+)
 def test_the_tests_that_are_named_exist(page: Path) -> None:
     defined = {
         name
