@@ -1,0 +1,79 @@
+"""Alerts: each fires and clears, says how grave it is, and leads to a runbook that exists."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.charts.rendering import CHART, render
+
+ROOT = Path(__file__).parents[2]
+RULES = sorted((CHART / "rules").glob("*.yaml"))
+CASES = sorted((Path(__file__).parent / "rules").glob("*.test.yaml"))
+RUNBOOKS = ROOT / "docs/runbooks.md"
+
+
+def alerts(path: Path) -> list[dict[str, Any]]:
+    groups = yaml.safe_load(path.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
+def objectives() -> set[str]:
+    [group] = yaml.safe_load((CHART / "rules/objectives.yaml").read_text())["groups"]
+    return {
+        rule["labels"]["slo"] for rule in group["rules"] if rule.get("record") == "whisper:slo_budget:ratio"
+    }
+
+
+def checks() -> list[tuple[str, bool]]:
+    """Alerts that the cases look at, each with whether it has to fire."""
+    tests = [test for path in CASES for test in yaml.safe_load(path.read_text())["tests"]]
+    return [
+        (check["alertname"], bool(check.get("exp_alerts")))
+        for test in tests
+        for check in test["alert_rule_test"]
+    ]
+
+
+@pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
+def test_prometheus_takes_the_rules(path: Path) -> None:
+    subprocess.run(["promtool", "check", "rules", "--lint=all", "--lint-fatal", str(path)], check=True)
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.name)
+def test_alerts_fire_and_clear(path: Path) -> None:
+    subprocess.run(["promtool", "test", "rules", str(path)], check=True)
+
+
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() -> None:
+    wanted = {(rule["alert"], fires) for path in RULES for rule in alerts(path) for fires in (True, False)}
+    assert wanted == set(checks())
+
+
+def test_every_objective_is_seen_burning() -> None:
+    burning = "\n".join(path.read_text() for path in CASES)
+    assert objectives() == set(re.findall(r"severity: page, slo: ([\w-]+)", burning))
+
+
+def test_every_alert_leads_to_its_runbook() -> None:
+    sections = set(re.findall(r"^### (\S+)$", RUNBOOKS.read_text(), re.MULTILINE))
+    linked = set()
+    for rule in (rule for path in RULES for rule in alerts(path)):
+        page, _, section = rule["annotations"]["runbook_url"].partition("#")
+        assert ROOT / page == RUNBOOKS
+        assert rule["labels"]["severity"] in ("page", "ticket")
+        assert rule["annotations"]["summary"]
+        linked |= {section.replace("{{ $labels.slo }}", slo) for slo in objectives()}
+    assert linked == sections, "a section for each alert, and none for what is gone"
+
+
+def test_the_operator_takes_the_same_rules_with_links_of_ones_own() -> None:
+    chosen = {"enabled": True, "runbooks": "https://wiki/runbooks"}
+    found = render(given={"monitoring.rules": chosen})
+    rules = found.of("PrometheusRule")
+    groups = [group for rule in rules.values() for group in rule["spec"]["groups"]]
+    expected = [group for path in RULES for group in yaml.safe_load(path.read_text())["groups"]]
+    assert groups == yaml.safe_load(yaml.dump(expected).replace("docs/runbooks.md", "https://wiki/runbooks"))
