@@ -17,7 +17,7 @@ from services.provision.settings import Settings as ProvisionSettings
 from tests.api import Api, logged_in
 from tests.stack_thread import StackThread
 
-SHARE_STACK = ("e2e", "clients")
+SHARE_STACK = ("e2e", "clients", "charts")
 """Folders whose tests use one local stack between them."""
 
 ConnectBus = Callable[[str], AbstractAsyncContextManager[Bus]]
