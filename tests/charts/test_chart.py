@@ -56,14 +56,12 @@ def test_kubernetes_takes_every_object(objects: list[Object], version: str) -> N
     assert [complaint for found in plain for complaint in complaints(found, version)] == []
 
 
-@pytest.mark.xdist_group("operators")  # importing their models takes 6 s
 def test_the_operators_take_every_object(objects: list[Object]) -> None:
     custom = [found for found in objects if _custom(found)]
     assert {"ScaledObject", "ServiceMonitor"} <= {found["kind"] for found in custom}
     assert [complaint for found in custom for complaint in complaints(found, KUBERNETES[-1])] == []
 
 
-@pytest.mark.xdist_group("operators")
 def test_wrong_objects_are_refused(rendered: Rendered) -> None:
     """A kind, a key or a type that does not exist would be found."""
     deployment = rendered().of("Deployment")["whisper-webui-auth"]

@@ -12,7 +12,7 @@ ALB = "alb.ingress.kubernetes.io/"
 NGINX = "nginx.ingress.kubernetes.io/"
 INGRESS = {"ingress.enabled": True, "publicUrl": "https://whisper.example.com"}
 TLS_IDLE_SECONDS = 350.0
-"""A TLS listener of a Network Load Balancer ends connections that are silent for so long; it is no setting."""
+"""A TLS listener of a Network Load Balancer ends connections that are silent for so long: no setting."""
 
 
 def gateway(one: Manifests) -> Settings:

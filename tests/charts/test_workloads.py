@@ -102,7 +102,7 @@ def sample(kind: Any, default: object) -> object:
     return "a: 'b' {{ c }}, \"d\" # é"
 
 
-@pytest.mark.parametrize("component", SERVICES)
+@pytest.mark.parametrize("component", [*SERVICES, "provision"])
 def test_every_setting_can_be_given(component: str) -> None:
     """By its own name, or by the value that stands in `ELSEWHERE`; the service reads what was meant."""
     fields = {
@@ -111,7 +111,9 @@ def test_every_setting_can_be_given(component: str) -> None:
         if field.name.upper() not in FIXED.keys() | ELSEWHERE.keys()
     }
     given = {variable: sample(field.type, field.default) for variable, field in fields.items()}
-    values = {f"services.{component}.env.{variable}": value for variable, value in given.items()}
+    place = "provision" if component == "provision" else f"services.{component}"
+    values: dict[str, object] = {f"{place}.env.{variable}": value for variable, value in given.items()}
+    values["nats.storage.size"] = "500Gi"  # the streams' budgets must fit
     read = load(SETTINGS[component], environment(render((), values), component))
     assert {variable: getattr(read, variable.lower()) for variable in given} == given
 
@@ -134,7 +136,7 @@ def test_what_has_a_value_of_its_own_reaches_every_service() -> None:
         "nats.external.url": "tls://one.example.com:4222,tls://two.example.com:4222",
     }
     one = render((), given)
-    for component in SERVICES:
+    for component in (*SERVICES, "provision"):
         variables = environment(one, component)
         read = load(SETTINGS[component], variables)
         for field in msgspec.structs.fields(SETTINGS[component]):
@@ -215,7 +217,7 @@ def test_names_fit_whatever_the_release_is_called() -> None:
         ("x" * 53, "x"),
     ):
         for found in render((), EVERYTHING, name=release).objects:
-            if found["kind"] != "PriorityClass":
+            if found["kind"] not in ("PriorityClass", "StorageClass"):  # they belong to no namespace
                 assert found["metadata"]["name"].startswith(begins.removesuffix("-"))
                 assert len(found["metadata"]["name"]) <= 63
 
