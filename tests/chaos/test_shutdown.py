@@ -1,22 +1,18 @@
 """SIGTERM to every process under load: work is finished or handed over, and no client sees an error."""
 
 import asyncio
-import itertools
 from pathlib import Path
 
-import aiohttp
 import pytest
 
-from client.errors import Unavailable
 from services.dev.processes import free_port
 from services.dev.stand_in_endpoint import StandIn, stand_in
 from tests.chaos import nuisances
 from tests.chaos.cast import BROKER, Cast, Casting, cast, kind
-from tests.chaos.matrix import Outcome, Scale, corpus_of, leaked, left_over, performed
+from tests.chaos.matrix import Scale, corpus_of, leaked, left_over, performed
+from tests.chaos.restarts import only_reconnects, reconnects, rolled
 
 DRAIN_SECONDS = 10.0
-GRACE_SECONDS = 30.0
-"""What Kubernetes gives by default."""
 CASTING = Casting(
     replicas={"auth": 2, "gateway": 2, "chunker": 2, "transcriber": 2},
     environ={"DRAIN_SECONDS": str(DRAIN_SECONDS)},
@@ -43,39 +39,24 @@ async def test_a_rolling_restart_is_seen_by_nobody(
         assert set(restarting.result().values()) == {0}
         assert outcome.violations == []
         assert len(outcome.transcripts) == scale.jobs
-        assert _reconnects(outcome) > 0, "nobody was interrupted"
+        assert reconnects(outcome) > 0, "nobody was interrupted"
         assert outcome.begun_anew == set()
-        assert [trouble for trouble in outcome.troubles if not _only_reconnects(trouble)] == []
+        assert [trouble for trouble in outcome.troubles if not only_reconnects(trouble)] == []
         chunks = sum(event.name == "text" for events in outcome.stored.values() for event in events)
         assert endpoint.calls == chunks, "a chunk that was in somebody's hand was sent again"
         left = [*await left_over(running, outcome), *await leaked(running)]
         if scale is LARGE:
-            found = f"{scale.jobs} jobs completed, no chunk sent twice, {_reconnects(outcome)} reconnects"
+            found = f"{scale.jobs} jobs completed, no chunk sent twice, {reconnects(outcome)} reconnects"
             nuisances.keep("rolling restart", len(running.names()), found, left=len(left))
         assert left == []
         assert "nats_forbids" not in capsys.readouterr().err, "a right that was there before was missing"
 
 
 async def _restarted(running: Cast) -> dict[str, int]:
-    """Replace every process, one of a kind after the other and all kinds at the same time; exit codes."""
-    codes: dict[str, int] = {}
-
-    async def rolled(names: list[str]) -> None:
-        for name in names:
-            codes[name] = await running.replace(name, GRACE_SECONDS)
-            await running.ready()
-
+    """Replace every process, all kinds at the same time; exit codes."""
+    kinds = {kind(name) for name in running.names()}
     async with asyncio.TaskGroup() as group:
-        for _, names in itertools.groupby(running.names(), key=kind):
-            group.create_task(rolled(list(names)))
+        tasks = [group.create_task(rolled(running, one)) for one in sorted(kinds)]
+    codes = {name: code for task in tasks for name, code in task.result().items()}
     del codes[BROKER]  # nats-server answers SIGTERM with an orderly end and exit code 1
     return codes
-
-
-def _reconnects(outcome: Outcome) -> int:
-    return sum(reader.reconnects for _, reader in outcome.readers)
-
-
-def _only_reconnects(trouble: Unavailable) -> bool:
-    """No connection, or a kept one that was closed before the server took the request."""
-    return isinstance(trouble.__cause__, aiohttp.ClientOSError | aiohttp.ServerDisconnectedError)

@@ -9,13 +9,13 @@ import random
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from services.contracts.topology import CHUNKERS, WAITING
 from services.dev.processes import free_port
 from services.dev.stand_in_endpoint import StandIn, stand_in
 from tests.api import Api
 from tests.charts.autoscaled import LIMIT_SECONDS, Cluster, cluster
+from tests.charts.held import Held
 from tests.charts.keda import turns
 from tests.charts.lag import lags
 from tests.charts.scaling import scaled_objects
@@ -29,21 +29,6 @@ JOBS_EACH = 8
 """Of two users at once: more than two chunkers take, and as many chunks as two transcribers do."""
 WAVERS = 2
 """Changes of direction beyond one: a machine that stands still for seconds lets a queue run dry."""
-
-
-class Held(StandIn):
-    """An endpoint that is at work on everything until it is let go."""
-
-    def __init__(self, *, seconds: float, capacity: int) -> None:
-        super().__init__(seconds=seconds, capacity=capacity)
-        self.free = asyncio.Event()
-        self.held = 0
-
-    async def invoke(self, request: web.Request) -> web.StreamResponse:
-        self.held += 1
-        await self.free.wait()
-        self.held -= 1
-        return await super().invoke(request)
 
 
 async def test_from_nobody_to_as_many_as_needed_and_back(tmp_path: Path) -> None:

@@ -1,0 +1,108 @@
+"""An upgrade in the documented order, under load, over what an earlier version left in the streams.
+
+Every process is replaced in turn while clients upload and read, and beside their jobs one goes on whose
+messages are worded as in tests/golden. Nobody sees more than a reconnect, and every transcript is as before.
+"""
+
+import asyncio
+import random
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from services.common.bus import Bus, connect
+from services.contracts import topology
+from services.contracts.identifiers import run_id
+from services.contracts.messages import ChunkTranscribed
+from services.contracts.topology import MINIMUM_SERVER, Stream
+from services.dev.processes import free_port
+from services.dev.stand_in_endpoint import stand_in
+from services.provision.declare import declare
+from services.provision.settings import Settings as ProvisionSettings
+from tests.api import logged_in
+from tests.chaos.cast import USERS, Cast, Casting, cast
+from tests.chaos.clients import Client, Reader, transcript
+from tests.chaos.matrix import Outcome, Scale, corpus_of, performed
+from tests.chaos.restarts import only_reconnects, reconnects, rolled
+from tests.charts.earlier import Midway, left_behind, midway
+from tests.charts.held import Held
+from tests.speech import recording
+
+USER = "admin"
+KEY = "0d2deb2e-312a-45c6-b59c-1887ae052018"
+WAIT_SECONDS = 60.0
+SMALL = Scale(
+    jobs=4,
+    longest_seconds=45.0,
+    spread_seconds=5.0,
+    casting=Casting(
+        replicas={"auth": 2, "gateway": 2, "chunker": 2, "transcriber": 2},
+        environ={"DRAIN_SECONDS": "5"},
+    ),
+)
+
+
+@pytest.mark.timeout(300)
+async def test_an_upgrade_is_seen_by_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = corpus_of(SMALL, tmp_path / "corpus")
+    talk = tmp_path / "talk.mp3"
+    recording(talk, seconds=90, seed=3, fmt="mp3")
+    endpoint = Held(seconds=0.5, capacity=2)
+    async with (
+        stand_in(endpoint, free_port()) as url,
+        cast(tmp_path / "run", SMALL.casting, runtime_url=url) as running,
+        connect(running.stack.operator, "operator", MINIMUM_SERVER) as bus,
+        aiohttp.ClientSession() as http,
+    ):
+        client = Client(http, running.stack.urls, (USER, USERS[USER]), random.Random(1))
+        there, before = await _stopped_midway(running, bus, endpoint, talk)
+        calm = await performed(running, SMALL, files, seed=0)
+
+        expected = await transcript(client, before)
+        earlier = Reader(client, KEY)
+        job = await left_behind(bus, there, await _first_text(bus, before), talk.read_bytes(), KEY)
+        reading = asyncio.create_task(earlier.run())
+        upgrading = asyncio.create_task(_upgraded(running, bus))
+        outcome = await performed(running, SMALL, files, seed=1, until=upgrading)
+        await reading
+
+        assert set(upgrading.result().values()) == {0}
+        _seen_by_nobody(outcome)
+        assert outcome.transcripts == calm.transcripts
+        assert await transcript(client, job) == expected
+        assert earlier.seen[-1].data["status"] == "completed"
+        assert "nats_forbids" not in capsys.readouterr().err, "a right that was there before was missing"
+
+
+async def _stopped_midway(running: Cast, bus: Bus, endpoint: Held, talk: Path) -> tuple[Midway, str]:
+    """What a job left in the streams while it waited for the endpoint; it ends before this does."""
+    async with logged_in(running.stack.url, USER, USERS[USER]) as user, asyncio.timeout(WAIT_SECONDS):
+        status, answer = await user.submit(talk)
+        assert status == 201
+        job = str(answer["id"])
+        while (found := await midway(bus, USER, job)) is None:  # noqa: ASYNC110  # asked of the broker
+            await asyncio.sleep(0.05)
+        endpoint.free.set()
+        assert (await user.finished(job))[-1].data["status"] == "completed"
+    return found, job
+
+
+async def _first_text(bus: Bus, job: str) -> ChunkTranscribed:
+    stored = await bus.last(Stream.RES, topology.text(run_id(job, 0), 0))
+    assert stored is not None
+    return msgspec.json.decode(stored.data, type=ChunkTranscribed)
+
+
+async def _upgraded(running: Cast, bus: Bus) -> dict[str, int]:
+    """The order of docs/operate.md; exit codes."""
+    await declare(bus.jetstream, ProvisionSettings())
+    return await rolled(running, "auth", "chunker", "transcriber", "gateway")
+
+
+def _seen_by_nobody(outcome: Outcome) -> None:
+    assert outcome.violations == []
+    assert outcome.begun_anew == set()
+    assert reconnects(outcome) > 0, "nobody was interrupted"
+    assert [trouble for trouble in outcome.troubles if not only_reconnects(trouble)] == []
