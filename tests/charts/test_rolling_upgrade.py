@@ -5,6 +5,7 @@ messages are worded as in tests/golden. Nobody sees more than a reconnect, and e
 """
 
 import asyncio
+import itertools
 import random
 from pathlib import Path
 
@@ -22,9 +23,9 @@ from services.dev.stand_in_endpoint import stand_in
 from services.provision.declare import declare
 from services.provision.settings import Settings as ProvisionSettings
 from tests.api import logged_in
-from tests.chaos.cast import USERS, Cast, Casting, cast
-from tests.chaos.clients import Client, Reader, transcript
-from tests.chaos.matrix import Outcome, Scale, corpus_of, performed
+from tests.chaos.cast import BROKER, USERS, Cast, Casting, cast
+from tests.chaos.clients import Client, Reader, replayed, transcript
+from tests.chaos.matrix import Outcome, Scale, corpus_of, leaked, left_over, performed
 from tests.chaos.restarts import only_reconnects, reconnects, rolled
 from tests.charts.earlier import Midway, left_behind, midway
 from tests.charts.held import Held
@@ -60,7 +61,6 @@ async def test_an_upgrade_is_seen_by_nobody(tmp_path: Path, capsys: pytest.Captu
         there, before = await _stopped_midway(running, bus, endpoint, talk)
         calm = await performed(running, SMALL, files, seed=0)
 
-        expected = await transcript(client, before)
         earlier = Reader(client, KEY)
         job = await left_behind(bus, there, await _first_text(bus, before), talk.read_bytes(), KEY)
         reading = asyncio.create_task(earlier.run())
@@ -71,9 +71,30 @@ async def test_an_upgrade_is_seen_by_nobody(tmp_path: Path, capsys: pytest.Captu
         assert set(upgrading.result().values()) == {0}
         _seen_by_nobody(outcome)
         assert outcome.transcripts == calm.transcripts
-        assert await transcript(client, job) == expected
-        assert earlier.seen[-1].data["status"] == "completed"
+        alone = await _alone(client, before=before, earlier=job)
+        assert alone.transcripts["earlier"] == alone.transcripts["before"]
+        assert earlier.seen == alone.stored["earlier"]
+        assert endpoint.calls == _texts(calm, outcome, alone) - 1, "what was there was transcribed again"
+        assert [*await left_over(running, calm, outcome, alone), *await leaked(running)] == []
         assert "nats_forbids" not in capsys.readouterr().err, "a right that was there before was missing"
+
+
+async def _alone(client: Client, **jobs: str) -> Outcome:
+    """Jobs that were not sent with the others."""
+    return Outcome(
+        ids=jobs,
+        transcripts={name: await transcript(client, job) for name, job in jobs.items()},
+        readers=[],
+        stored={name: await replayed(client, job) for name, job in jobs.items()},
+        begun_anew=set(),
+        troubles=[],
+        violations=[],
+    )
+
+
+def _texts(*outcomes: Outcome) -> int:
+    events = itertools.chain.from_iterable(seen for one in outcomes for seen in one.stored.values())
+    return sum(event.name == "text" for event in events)
 
 
 async def _stopped_midway(running: Cast, bus: Bus, endpoint: Held, talk: Path) -> tuple[Midway, str]:
@@ -97,8 +118,12 @@ async def _first_text(bus: Bus, job: str) -> ChunkTranscribed:
 
 async def _upgraded(running: Cast, bus: Bus) -> dict[str, int]:
     """The order of docs/operate.md; exit codes."""
+    await rolled(running, BROKER)  # it answers SIGTERM with exit code 1
     await declare(bus.jetstream, ProvisionSettings())
-    return await rolled(running, "auth", "chunker", "transcriber", "gateway")
+    async with asyncio.TaskGroup() as group:
+        first = [group.create_task(rolled(running, kind)) for kind in ("auth", "chunker", "transcriber")]
+    codes = await rolled(running, "gateway")
+    return codes | {name: code for task in first for name, code in task.result().items()}
 
 
 def _seen_by_nobody(outcome: Outcome) -> None:
