@@ -1,26 +1,38 @@
-"""`python -m services.dev`: run the whole system here until Ctrl-C."""
+"""`python -m services.dev`: run the whole system here until Ctrl-C; or `trace JOB`, a job's way in it."""
 
+import argparse
 import asyncio
 import contextlib
 import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from services.common.errors import Misconfigured, ServiceError
+from services.common.settings import ServiceSettings, load
+from services.contracts.rights import Role
 from services.dev.local import ROOT, Stack, StackOptions, local_stack
 from services.dev.output import announce, show
+from services.gateway import trace_command
 
 DEFAULT_PORT = 8080
+OPERATOR_FILE = "operator.env"
 
 
 def main() -> None:
     """Exit 0 after Ctrl-C, 1 when a process died, 2 when the stack cannot start."""
+    parser = argparse.ArgumentParser(prog="python -m services.dev", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="without one: run everything")
+    trace_command.add_parser(commands)
+    given = parser.parse_args()
     values = {name: value for name, value in dotenv_values(ROOT / ".env").items() if value}
     os.environ.update({name: value for name, value in values.items() if name not in os.environ})
+    if given.command is not None:
+        sys.exit(_trace(given))
     try:
         asyncio.run(_run(_options()))
     except Misconfigured as error:
@@ -31,10 +43,41 @@ def main() -> None:
         sys.exit(1)
 
 
+def _trace(given: argparse.Namespace) -> int:
+    """The way of a job at the NATS that the environment names, or else of the stack that runs here."""
+    file = _data() / OPERATOR_FILE
+    found = {} if "NATS_URL" in os.environ or not file.exists() else dotenv_values(file)
+    environ = {**os.environ, **{name: value for name, value in found.items() if value}}
+    try:
+        settings = load(ServiceSettings, environ)
+    except Misconfigured as error:
+        print(f"cannot start: {error}", file=sys.stderr)
+        return 2
+    return trace_command.main(given, settings, Role.OPERATOR)
+
+
+def _data() -> Path:
+    return Path(os.environ.get("WHISPER_DATA") or ROOT / ".local").resolve()
+
+
+@contextlib.contextmanager
+def _operators(stack: Stack) -> Iterator[None]:
+    """While the stack runs, a file that only this user can read says how to connect to its NATS."""
+    file = _data() / OPERATOR_FILE
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    settings = stack.operator
+    file.write_text(f"NATS_URL={settings.nats_url}\nNATS_NKEY_SEED={settings.nats_nkey_seed}\n")
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
 def _options() -> StackOptions:
     port = _port(os.environ.get("PORT") or str(DEFAULT_PORT))
     return StackOptions(
-        data=Path(os.environ.get("WHISPER_DATA") or ROOT / ".local").resolve(),
+        data=_data(),
         port=port,
         username=os.environ.get("WHISPER_USERNAME") or "admin",
         password=os.environ.get("WHISPER_PASSWORD") or None,
@@ -71,8 +114,9 @@ async def _run(options: StackOptions) -> None:
         loop.add_signal_handler(number, stop)
     with contextlib.suppress(asyncio.CancelledError):
         async with local_stack(options, announce) as stack:
-            _greet(stack, options.port)
-            await stack.supervisor.until_one_dies()
+            with _operators(stack):
+                _greet(stack, options.port)
+                await stack.supervisor.until_one_dies()
 
 
 def _greet(stack: Stack, port: int) -> None:

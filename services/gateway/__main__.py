@@ -1,9 +1,14 @@
-"""`python -m services.gateway`: the page and the API on one port, probes and metrics on another."""
+"""`python -m services.gateway`: the page and API on one port, probes and metrics on another; or `trace`."""
+
+import argparse
+import sys
 
 import structlog
 
 from services.common.open_files import allow_all
 from services.common.service import Lifecycle, load_or_exit, run, site
+from services.contracts.rights import Role
+from services.gateway import trace_command
 from services.gateway.app import create_app
 from services.gateway.broker_watch import BrokerWatch
 from services.gateway.buses import BUS
@@ -26,8 +31,14 @@ OTHER_FILES = 200
 
 
 def main() -> None:
-    """Serve until a signal; running uploads and streams then get the drain time."""
+    """Run the operator's command, or serve until a signal: running uploads then get the drain time."""
+    parser = argparse.ArgumentParser(prog="python -m services.gateway", description=__doc__)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", help="without one: serve")
+    trace_command.add_parser(commands)
+    given = parser.parse_args()
     settings = load_or_exit(Settings)
+    if given.command is not None:
+        sys.exit(trace_command.main(given, settings, Role.GATEWAY))
 
     async def serve(lifecycle: Lifecycle) -> None:
         _check_open_files(settings)
