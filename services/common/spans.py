@@ -12,17 +12,14 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from prometheus_client import Counter
 
-from services.common.tracing import Active, Attribute
+from services.common.tracing import DROPPED, NOT_TAKEN, QUEUE_FULL, Active, Attribute
 
 log = structlog.get_logger()
 
 QUEUE_SPANS = 2048
 """Spans that wait for the collector, some 2 KB each; what comes beyond is dropped and counted."""
 NANOSECONDS = 1e9
-
-DROPPED = Counter("whisper_trace_spans_dropped_total", "Spans that the collector did not get", ["reason"])
 
 
 class CollectorSpans:
@@ -92,7 +89,7 @@ class _Sending(SpanProcessor):
             full = self.waiting >= QUEUE_SPANS
             self.waiting += not full
         if full:
-            DROPPED.labels("queue_full").inc()
+            DROPPED.labels(QUEUE_FULL).inc()
         else:
             self._batches.on_end(span)
 
@@ -130,7 +127,7 @@ class _Telling(SpanExporter):
     def _tell(self, taken: bool, count: int) -> None:
         now = time.monotonic()
         if not taken:
-            DROPPED.labels("not_taken").inc(count)
+            DROPPED.labels(NOT_TAKEN).inc(count)
             if self._failing_since is None:
                 self._failing_since = now
                 log.warning("collector_takes_no_spans")

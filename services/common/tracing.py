@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Protocol
 
 import structlog
+from prometheus_client import Counter
 
 from services.common.errors import Misconfigured, ServiceError
 
@@ -16,6 +17,11 @@ FLUSH_SECONDS = 2.0
 """A stopping process waits this long, once all work is done, for its last spans to be taken."""
 
 Attribute = str | int | float
+
+DROPPED = Counter("whisper_trace_spans_dropped_total", "Spans that the collector did not get", ["reason"])
+QUEUE_FULL, NOT_TAKEN = "queue_full", "not_taken"
+for reason in (QUEUE_FULL, NOT_TAKEN):
+    DROPPED.labels(reason)
 
 
 class Kind(StrEnum):

@@ -77,8 +77,7 @@ def _chunks(way: Way) -> list[str]:
     return [
         "",
         *(
-            "  ".join(cell.rjust(width) for cell, width in zip(row[:-1], widths, strict=False))
-            + f"  {row[-1]}"
+            "  ".join([*map(str.rjust, row[:-1], widths), row[-1]]).rstrip()  # the last column is text
             for row in rows
         ),
     ]

@@ -1,18 +1,22 @@
 """`trace JOB` against real streams: a job that waits, one at work, one that ended, and none at all."""
 
+import argparse
 import json
 import time
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from services.common.bus import Bus
+from services.common.settings import ServiceSettings
 from services.contracts import attempts, topology
 from services.contracts.identifiers import job_id, owner_token, run_id
 from services.contracts.messages import HEADER, EndOfUpload, JobOptions, JobRecord, JobState, Lane, Problem
 from services.contracts.rights import Role
 from services.contracts.topology import Stream
 from services.contracts.webhooks import delivery_of
+from services.gateway import trace_command
 from services.gateway.jobs import Jobs
 from services.gateway.way import way
 from services.gateway.way_text import text as written
@@ -149,5 +153,9 @@ async def test_the_command_needs_a_gateways_rights_only(tmp_path: Path) -> None:
         )
         assert (code, output) == (1, "")
         assert errors == f"there is no job {unknown}: it never was, or its retention has ended\n"
-    code, _, errors = await run_python("-m", "services.gateway", "trace", "nonsense", **environ(Role.GATEWAY))
-    assert (code, errors) == (2, "'nonsense' is no job id: those have 26 characters of a-z and 2-7\n")
+
+
+def test_what_is_no_job_id_is_said_to_be_none(capsys: pytest.CaptureFixture[str]) -> None:
+    given = argparse.Namespace(job="nonsense", json=False)
+    assert trace_command.main(given, ServiceSettings(), Role.GATEWAY) == 2
+    assert capsys.readouterr().err == "'nonsense' is no job id: those have 26 characters of a-z and 2-7\n"
