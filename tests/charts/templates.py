@@ -1,5 +1,6 @@
 """Our CloudFormation templates as data, with every short function (`!Sub`) in its long form."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ TEMPLATES = ROOT / "deploy/aws/cloudformation"
 NAMES = ("network", "cluster", "app")
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.CSafeLoader):
     """YAML with CloudFormation's tags."""
 
 
-def _function(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+def _function(loader: yaml.CSafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
     name = suffix if suffix in ("Ref", "Condition") else f"Fn::{suffix}"
     if isinstance(node, yaml.ScalarNode):
         value: Any = loader.construct_scalar(node)
@@ -29,8 +30,9 @@ def _function(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str
 _Loader.add_multi_constructor("!", _function)
 
 
+@functools.cache
 def template(name: str) -> dict[str, Any]:
-    """One of them."""
+    """One of them, to be read only."""
     return yaml.load((TEMPLATES / f"{name}.yaml").read_text(), _Loader)  # type: ignore[no-any-return]  # noqa: S506  # a safe loader
 
 
