@@ -233,7 +233,6 @@ TRANSCRIBING = Board(
         "Calls of the endpoint": (
             Panel("By outcome", "ops", rate("whisper_endpoint_calls_total", "outcome")),
             Panel("Time of a good one", "s", stage("invoke")),
-            Panel("Time of any", "s", quantiles("whisper_endpoint_seconds")),
             Panel("Refused, one asks for all", "short", newest("whisper_endpoint_closed")),
             Panel("Held meanwhile", "short", newest("whisper_endpoint_held_chunks", how="sum")),
             Panel("Cold for", "s", quantiles("whisper_endpoint_cold_seconds", "", "", 0.5, 0.95)),

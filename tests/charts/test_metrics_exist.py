@@ -24,7 +24,7 @@ from tests.api import Api, logged_in
 from tests.prometheus import Prometheus, names_in, prometheus
 from tests.speech import recording
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "charts/whisper-webui"
