@@ -24,11 +24,12 @@ from services.auth.throttle import Throttle
 from services.auth.tokens import Issuer
 from services.common.bus import Bus, connect
 from services.common.cached import Cached
+from services.common.declared import until_declared
 from services.common.errors import ServiceError
 from services.common.logs import configure
 from services.common.service import Lifecycle, load_or_exit, run
 from services.contracts.identifiers import owner_token
-from services.contracts.topology import DAY_SECONDS, MINIMUM_SERVER
+from services.contracts.topology import DAY_SECONDS, MINIMUM_SERVER, Stream
 
 log = structlog.get_logger()
 
@@ -42,6 +43,7 @@ async def serve(lifecycle: Lifecycle, settings: Settings) -> None:
         open_secrets(settings.aws_region) as secrets,
         connect(settings, "auth", MINIMUM_SERVER) as bus,
     ):
+        await until_declared(bus, (Stream.TOKENS,))
         store = _key_store(secrets, settings)
         keys = Cached(
             store.load,

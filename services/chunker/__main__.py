@@ -16,8 +16,9 @@ from services.chunker.speech import SpeechModel
 from services.chunker.spool import Spool
 from services.chunker.worker import Chunker
 from services.common.bus import connect
+from services.common.declared import until_declared
 from services.common.service import Lifecycle, load_or_exit, run
-from services.contracts.topology import MINIMUM_SERVER
+from services.contracts.topology import CHUNKERS, MINIMUM_SERVER, TRANSCRIBERS, Stream
 
 log = structlog.get_logger()
 
@@ -42,6 +43,8 @@ def main() -> None:
             limits=DecodeLimits(sandbox=kept, duration_seconds=settings.max_duration_seconds),
         )
         async with connect(settings, "chunker", MINIMUM_SERVER) as bus:
+            queues = [consumer.queue for consumer in (*CHUNKERS.values(), *TRANSCRIBERS.values())]
+            await until_declared(bus, (Stream.UP, Stream.RES, Stream.JOB), queues)
             await lifecycle.work(Chunker(bus, settings, tools).run)
 
     run("chunker", settings, serve)

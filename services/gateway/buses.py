@@ -5,12 +5,25 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from services.common.bus import Bus, connect
+from services.common.declared import until_declared
 from services.common.settings import ServiceSettings
-from services.contracts.topology import MINIMUM_SERVER
+from services.contracts.topology import CHUNKERS, MINIMUM_SERVER, USAGE, WEBHOOKS, Stream
 
 BUS = web.AppKey("bus", Bus)
 UPLOAD_BUS = web.AppKey("upload_bus", Bus)
 BUS_SETTINGS = web.AppKey("bus_settings", ServiceSettings)
+
+STREAMS = (
+    Stream.UP,
+    Stream.CTL,
+    Stream.CHUNK,
+    Stream.RES,
+    Stream.JOB,
+    Stream.HOTWORDS,
+    Stream.TOKENS,
+    Stream.HOOKS,
+)
+"""Those that a gateway may ask after."""
 
 
 async def buses(app: web.Application) -> AsyncIterator[None]:
@@ -20,5 +33,8 @@ async def buses(app: web.Application) -> AsyncIterator[None]:
         connect(settings, "gateway", MINIMUM_SERVER) as bus,
         connect(settings, "gateway", MINIMUM_SERVER) as uploads,
     ):
+        await until_declared(
+            bus, STREAMS, [consumer.queue for consumer in (*CHUNKERS.values(), USAGE, WEBHOOKS)]
+        )
         app[BUS], app[UPLOAD_BUS] = bus, uploads
         yield

@@ -1,5 +1,6 @@
 """The chart's NATS, run: real servers with the rendered configuration, on loopback."""
 
+import asyncio
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import msgspec
 
 from services.contracts.rights import Role
+from services.dev.nats_server import binary
 from services.dev.processes import free_port
 from services.provision.__main__ import new_seeds
 from services.provision.secret import secret
@@ -82,6 +84,15 @@ class NatsPods:
             authority.sign(["localhost"], place)
             authority.write(place / "ca.crt")
         authority.write(self.folder / "provision/etc/nats/ca.crt")
+
+    async def stop_gently(self, number: int) -> None:
+        """Run the server's preStop."""
+        [lifecycle] = [one["lifecycle"] for one in self.pod["containers"] if "lifecycle" in one]
+        kubelet = Kubelet(self.pod, "", self.servers[number].config.parents[2], self.objects)
+        program, *arguments = lifecycle["preStop"]["exec"]["command"]
+        assert program == "nats-server"
+        done = await asyncio.create_subprocess_exec(binary(), *map(kubelet.below, arguments))
+        assert await done.wait() == 0
 
     async def replace_disk(self, number: int) -> None:
         """The server with this number comes back with an empty volume and another key."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import helm_python
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -17,7 +18,7 @@ from services.contracts.topology import GIB
 from services.provision.settings import Settings
 from tests.charts.conftest import Rendered
 from tests.charts.nats_pods import NAME, NatsPods
-from tests.charts.rendering import Manifests, Object, render, values_of
+from tests.charts.rendering import CHART, Manifests, Object, render, values_of
 
 SECURED = {"nats.tls": {"mode": "secret", "secret": "loopback"}}
 MODES: dict[str, Mapping[str, object]] = {
@@ -152,6 +153,31 @@ def test_a_nats_of_ones_own(rendered: Rendered) -> None:
     assert _environ(job)["NATS_URL"]["value"] == "tls://nats.nats.svc:4222"
     assert _environ(job)["STREAM_REPLICAS"]["value"] == "3"
     assert _secrets(job) == {"nats-ca": {"ca.crt"}}
+
+
+def test_the_official_chart_gets_the_same(rendered: Rendered) -> None:
+    """What both must agree on; its templates are not here to render."""
+    official = yaml.safe_load((CHART / "values-official-nats.yaml").read_text())
+    config = rendered().of("ConfigMap")[NAME]["data"]["nats.conf"]
+    jetstream = official["config"]["jetstream"]
+    assert official["config"]["cluster"]["replicas"] == 3
+    assert jetstream["merge"] == {
+        "sync_interval": "always",
+        "cipher": re.findall(r"cipher: (\w+)", config)[0],
+        "key": "<< $JETSTREAM_KEY >>",
+    }
+    assert f"max_payload: {official['config']['merge']['max_payload']}" in config
+    volume = jetstream["fileStore"]["pvc"]["size"]
+    assert (
+        volume
+        == rendered().of("StatefulSet")[NAME]["spec"]["volumeClaimTemplates"][0]["spec"]["resources"][
+            "requests"
+        ]["storage"]
+    )
+    assert jetstream["fileStore"]["maxSize"] == f"{int(volume.removesuffix('Gi')) * 9 // 10}Gi"
+    names = sorted(official["container"]["env"])  # as that chart does; Kubernetes fills in what came before
+    assert names.index("JETSTREAM_BARE_KEY") < names.index("JETSTREAM_KEY")
+    assert official["container"]["env"]["JETSTREAM_KEY"] == '"$(JETSTREAM_BARE_KEY)"'
 
 
 def test_servers_stop_and_start_one_after_the_other(rendered: Rendered) -> None:

@@ -18,7 +18,7 @@ from services.contracts.rights import Rights, Role, rights
 from services.contracts.topology import Stream
 from services.dev.nats_server import nats_server
 from services.provision.__main__ import given
-from services.provision.authorization import authorization
+from services.provision.authorization import authorization, new_seed, public_key
 from tests.commands import run_python
 from tests.gateways import until
 from tests.guarded import Guarded, guarded_server
@@ -195,15 +195,27 @@ async def test_nobody_gets_in_without_a_key(server: Guarded) -> None:
 
 
 async def test_the_printed_authorization_starts_a_server(tmp_path: Path) -> None:
-    """`new-keys`, then `authorization`, as an operator would."""
+    """`new-keys`, then `authorization`, as an operator would who changes the gateway's key."""
     made = json.loads(await _said("new-keys"))
-    users = [f"{role}={made[role]['public_key']}" for role in Role]
-    printed = await _said("authorization", *users)
-    assert not [role for role in Role if made[role]["seed"] in printed]
-    async with nats_server(tmp_path, authorization=printed.encode()) as running:
-        client = await nats.connect(running.url, nkeys_seed_str=made["operator"]["seed"])
-        await client.flush()
-        await client.close()
+    another = new_seed()
+    users = [*((role, made[role]["public_key"]) for role in Role), ("gateway", public_key(another))]
+    keys, output = tmp_path / "public", tmp_path / "written.conf"
+    keys.write_text("".join(f"{role}={key}\n" for role, key in users))
+    assert await _said("authorization", f"--output={output}", f"@{keys}") == ""
+    written = output.read_bytes()
+    assert not [role for role in Role if made[role]["seed"].encode() in written]
+    async with nats_server(tmp_path / "nats", authorization=written) as running:
+        for seed in (made["operator"]["seed"], made["gateway"]["seed"], another):
+            client = await nats.connect(running.url, nkeys_seed_str=seed)
+            await client.flush()
+            await client.close()
+
+
+async def test_an_empty_secret_is_refused() -> None:
+    """nats-server would take an empty key for none, and encrypt nothing."""
+    code, _, said = await run_python("-m", "services.provision", "authorization", "--require=A_KEY", A_KEY="")
+    assert code == 1
+    assert "A_KEY must be set and not empty" in said
 
 
 @pytest.mark.parametrize(

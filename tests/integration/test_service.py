@@ -74,6 +74,27 @@ async def test_a_service_waits_for_nats_and_stops_when_told(server: NatsServer) 
             assert await process.wait() == 0
 
 
+@pytest.mark.parametrize("service", ["transcriber", "chunker"])
+async def test_a_service_waits_for_what_provisioning_declares(server: NatsServer, service: str) -> None:
+    """So that an installer may wait for services and provisioning in any order."""
+    await server.start()
+    async with (
+        child(
+            (sys.executable, "-m", f"services.{service}"),
+            environ=environ(server),
+            output=asyncio.subprocess.PIPE,
+        ) as process,
+        connect(ServiceSettings(nats_url=server.url), "provision", MINIMUM_SERVER) as bus,
+    ):
+        assert process.stderr is not None
+        async with asyncio.timeout(30):
+            while b"waiting_for_provisioning" not in (said := await process.stderr.readline()):
+                assert said, "it ended"
+        assert (await status("/healthz"), await status("/readyz")) == (200, 503)
+        await declare(bus.jetstream, ProvisionSettings())
+        await until("/readyz", 200)
+
+
 async def test_a_service_that_still_waits_stops_at_once(server: NatsServer) -> None:
     arguments = (sys.executable, "-m", "services.transcriber")
     url = server.url.replace("//", "//somebody:a-password@")
