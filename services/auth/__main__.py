@@ -1,10 +1,11 @@
-"""`python -m services.auth`: serve; `hash-password`, `rotate-key` and `end-sessions` are for the operator."""
+"""`python -m services.auth`: serve, or change passwords, keys and sessions as the operator."""
 
 import argparse
 import asyncio
 import getpass
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
 
 import msgspec
 import structlog
@@ -14,6 +15,7 @@ from services.auth.keys import KeySet, KeyStore
 from services.auth.passwords import Passwords, hashed
 from services.auth.personal_tokens import PersonalTokens
 from services.auth.removals import Removals
+from services.auth.renewal import renew
 from services.auth.responder import Responder
 from services.auth.secrets import Secrets, SecretsUnavailable, open_secrets
 from services.auth.service import AuthService
@@ -137,6 +139,15 @@ def hash_password() -> None:
     sys.stdout.write(msgspec.json.encode({"password_hash": hashed(password)}).decode() + "\n")
 
 
+async def new_password(settings: Settings, users: Sequence[str], file: Path) -> None:
+    """Give accounts new passwords, which stand in the file alone."""
+    async with open_secrets(settings.aws_region) as secrets:
+        renewed = await renew(secrets, settings.secret_name, users, file)
+    sys.stdout.write(
+        f"new passwords of {', '.join(renewed)} are in {file}; sessions go on until end-sessions\n"
+    )
+
+
 async def rotate_key(settings: Settings) -> None:
     """Let the next signing key take over; sessions go on."""
     async with open_secrets(settings.aws_region) as secrets:
@@ -166,6 +177,10 @@ def main() -> None:
         return
     settings = load_or_exit(Settings)
     match asked.command:
+        case "new-password":
+            if not asked.users and not asked.all:
+                sys.exit("whose? Name users, or give --all")
+            _finish(new_password(settings, asked.users, asked.to), settings)
         case "rotate-key":
             _finish(rotate_key(settings), settings)
         case "end-sessions":
@@ -179,6 +194,12 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("serve", help="answer over NATS (the default)")
     commands.add_parser("hash-password", help="read a password and print its value for the accounts' secret")
+    renewing = commands.add_parser(
+        "new-password", help="generate passwords, and put their hashes into the secret"
+    )
+    renewing.add_argument("users", nargs="*", metavar="USER", help="names in the accounts' secret")
+    renewing.add_argument("--all", action="store_true", help="everybody")
+    renewing.add_argument("--to", type=Path, required=True, metavar="FILE", help="new file for the passwords")
     commands.add_parser("rotate-key", help="let the next signing key take over; nobody is logged out")
     ending = commands.add_parser("end-sessions", help="log a user out everywhere, after removing the account")
     ending.add_argument("user", help="the name in the accounts' secret")

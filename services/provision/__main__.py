@@ -2,10 +2,12 @@
 
 import argparse
 import asyncio
+import base64
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import nats.errors
@@ -22,7 +24,7 @@ from services.contracts.rights import Role
 from services.contracts.topology import MINIMUM_SERVER
 from services.provision.authorization import authorization, new_seed, public_key
 from services.provision.declare import declare
-from services.provision.secret import secret
+from services.provision.secret import PUBLIC, Step, renewed, secret
 from services.provision.settings import Settings
 
 log = structlog.get_logger()
@@ -87,6 +89,11 @@ def main() -> None:
         metavar="NAME",
         help="print them as the Kubernetes Secret that the Helm chart takes them from",
     )
+    renewing = commands.add_parser(
+        "renew-keys",
+        help="change every NKey in the Secret on stdin, as `kubectl get --output json` prints it",
+    )
+    renewing.add_argument("step", choices=get_args(Step), help="restart NATS, the services, NATS after these")
     granting = commands.add_parser(
         "authorization",
         fromfile_prefix_chars="@",
@@ -108,6 +115,8 @@ def main() -> None:
         match arguments.command:
             case "new-keys":
                 _print(_new_keys(arguments.secret))
+            case "renew-keys":
+                _print(_renewed(sys.stdin.read(), arguments.step))
             case "authorization":
                 _print(_authorization(arguments.users, arguments.require), arguments.output)
             case _:
@@ -121,6 +130,30 @@ def _new_keys(secret_name: str | None) -> object:
     if secret_name is not None:
         return secret(secret_name, seeds)
     return {role: {"seed": seed, "public_key": public_key(seed)} for role, seed in seeds.items()}
+
+
+class _Secret(msgspec.Struct):
+    """What of a Secret as the cluster has it goes into another; its data are in Base64."""
+
+    metadata: dict[str, object]
+    data: dict[str, str]
+
+
+def _renewed(text: str, step: Step) -> object:
+    try:
+        found = msgspec.json.decode(text, type=_Secret)
+        data = {key: base64.b64decode(value).decode() for key, value in found.data.items()}
+    except ValueError as error:
+        raise Misconfigured("stdin is no Secret as `kubectl get secret --output json` prints it") from error
+    if PUBLIC not in data or not all(role.value in data for role in Role):
+        raise Misconfigured(f"the Secret lacks {PUBLIC} or the key of a role: see `new-keys --secret`")
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": found.metadata["name"]},
+        "type": "Opaque",
+        "stringData": renewed(data, step),
+    }
 
 
 def _authorization(users: Sequence[str], required: Sequence[str]) -> object:

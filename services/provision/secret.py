@@ -2,9 +2,10 @@
 
 import secrets
 from collections.abc import Mapping
+from typing import Literal
 
 from services.contracts.rights import Role
-from services.provision.authorization import public_key
+from services.provision.authorization import new_seed, public_key
 
 PUBLIC = "public"
 """All that NATS itself gets of the NKeys, on a line `ROLE=PUBLIC_KEY` each."""
@@ -29,3 +30,31 @@ def secret(name: str, seeds: Mapping[Role, str]) -> dict[str, object]:
             ROUTE_PASSWORD: secrets.token_hex(SECRET_BYTES),
         },
     }
+
+
+Step = Literal["begin", "switch", "finish"]
+NEXT = ".next"
+"""Behind a role's name: the seed that is to follow."""
+
+
+def renewed(data: Mapping[str, str], step: Step) -> dict[str, str]:
+    """The Secret's texts after a step of changing every NKey; a step that was done already changes nothing.
+
+    Each step ends with a restart of those who read what it changed, so that NATS knows a key before anybody
+    comes with it, and as long as anybody does: `begin`, NATS; `switch`, the services; `finish`, NATS.
+    """
+    texts = dict(data)
+    for role in Role:
+        following = f"{role.value}{NEXT}"
+        if step == "begin":
+            texts.setdefault(following, new_seed())
+        elif following in texts:
+            seed = texts.pop(following)
+            if step == "switch":
+                texts[role.value] = seed
+    known = [] if step == "finish" else data[PUBLIC].splitlines()
+    for role in Role:
+        for name in (role.value, f"{role.value}{NEXT}"):
+            if name in texts and (line := f"{role}={public_key(texts[name])}") not in known:
+                known.append(line)
+    return texts | {PUBLIC: "".join(f"{line}\n" for line in known)}

@@ -33,7 +33,12 @@ _Loader.add_multi_constructor("!", _function)
 @functools.cache
 def template(name: str) -> dict[str, Any]:
     """One of them, to be read only."""
-    return yaml.load((TEMPLATES / f"{name}.yaml").read_text(), _Loader)  # type: ignore[no-any-return]  # noqa: S506  # a safe loader
+    return parsed((TEMPLATES / f"{name}.yaml").read_text())
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """A template's text."""
+    return yaml.load(text, _Loader)  # type: ignore[no-any-return]  # noqa: S506  # a safe loader
 
 
 def resources(kind: str = "") -> Iterator[tuple[str, str, dict[str, Any]]]:
