@@ -27,7 +27,7 @@ RUN python3 -m venv /opt/venv \
  && for list in build "${SERVICE}"; do \
       /opt/venv/bin/pip install ${PIP_INDEX_URL:+--index-url "${PIP_INDEX_URL}"} \
         --require-hashes --no-deps --no-build-isolation --no-compile --requirement "${list}.txt" || exit 1; done
-COPY images/root.py ./
+COPY images/root.py pyproject.toml ./
 RUN mkdir /root-of-image \
  && if [ "${SERVICE}" = chunker ]; then set -- ffmpeg; else set --; fi \
  && /opt/venv/bin/python root.py /root-of-image "$@"

@@ -42,6 +42,9 @@ chaos: setup-test ## Kill processes at random, seed after seed (SEEDS=1-10), and
 fuzz: setup-test ## Send 2,000 damaged and hostile files through the whole system (FILES=...), and write tests/chaos/RESULTS.md
 	@$(PYTHON) -m tests.fuzz --files "$(or $(FILES),2000)" --seed "$(or $(SEED),1)"
 
+images: setup-test ## Build every image without Docker (as root; buildah, podman, runc, mmdebstrap) and run a job through them
+	@$(PYTHON) -m pytest -q -s -rs -m slow tests/images
+
 clean: ## Remove what set-up and runs have made
 	rm -rf .venv .setup .local .mypy_cache .ruff_cache .pytest_cache bench/work *.egg-info
 	find tests/chaos/work -mindepth 1 -maxdepth 1 ! -name '*.json' -exec rm -rf {} +

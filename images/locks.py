@@ -16,13 +16,13 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "images/requirements"
 EXTRAS = {
-    "auth": "auth",
-    "chunker": "chunker",
-    "gateway": "gateway",
-    "provision": "bus",
-    "transcriber": "transcriber",
+    "auth": ("auth", "tracing"),
+    "chunker": ("chunker", "tracing"),
+    "gateway": ("gateway", "tracing"),
+    "provision": ("bus",),
+    "transcriber": ("transcriber", "tracing"),
 }
-"""Extra of pyproject.toml by service."""
+"""Extras of pyproject.toml by service."""
 PYTHON = "3.13"
 BUILDER = "setuptools>=77"
 """The same as pyproject.toml's build-system."""
@@ -39,8 +39,8 @@ HEADER = f"# Made by `python -m images.locks` for Python {PYTHON}; do not edit.\
 
 def main() -> None:
     """Write the files anew."""
-    for service, extra in EXTRAS.items():
-        packages = _resolved("pyproject.toml", "--extra", extra)
+    for service, extras in EXTRAS.items():
+        packages = _resolved("pyproject.toml", *(f"--extra={extra}" for extra in extras))
         if service == "chunker":
             packages += _resolved("-", "--no-deps", requirements=_speech_model())
         _write(service, packages)

@@ -5,13 +5,15 @@ usage: VENV/bin/python root.py TARGET [PROGRAM...]    (in the stage of the Docke
 Copies this interpreter and its standard library, its virtual environment, programs such as ffmpeg, the shared
 libraries that any of them are linked against, certificates and the few files of /etc that libraries read. No
 shell and no package manager comes along. Debian's packages of which anything was taken are listed where
-scanners look them up in images without dpkg (/var/lib/dpkg/status.d).
+scanners look them up in images without dpkg (/var/lib/dpkg/status.d); ours is named as in the pyproject.toml
+beside this file.
 """
 
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -66,6 +68,7 @@ def main(target: Path, programs: list[str]) -> None:
     _copy_tree(STDLIB, target, NOT_OF_PYTHON)
     _copy_tree(VENV, target, NOT_OF_VENV)
     _prune(target / VENV.relative_to("/"))
+    _add_ourselves(target / VENV.relative_to("/"))
     libraries = sorted(_libraries(target))
     for library in libraries:
         _copy(library, target)
@@ -114,6 +117,16 @@ def _prune(venv: Path) -> None:
             wanted = {path for pattern in kept for path in folder.glob(pattern)}
             for path in set(folder.iterdir()) - wanted:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _add_ourselves(venv: Path) -> None:
+    """The metadata of our own package, by which it knows its version."""
+    project = tomllib.loads(Path(__file__).with_name("pyproject.toml").read_text())["project"]
+    name, version = project["name"], project["version"]
+    [packages] = venv.glob("lib/python*/site-packages")
+    folder = packages / f"{name.replace('-', '_')}-{version}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
 
 
 def _libraries(target: Path) -> set[Path]:

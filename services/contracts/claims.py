@@ -10,6 +10,7 @@ ISSUER = "whisper-webui"
 AUDIENCE = "whisper-webui"
 ALGORITHM = "EdDSA"
 MAX_TOKEN_BYTES = 4096
+ADMIN_ROLE = "admin"
 
 
 class TokenType(StrEnum):

@@ -14,19 +14,18 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
-from aiobotocore.session import get_session
 
-from services.auth.passwords import HASHER
+from services.auth.settings import Settings as Auth
 from services.common.errors import Misconfigured
 from services.common.settings import ServiceSettings
 from services.contracts.rights import Role
+from services.dev.credentials import administrator, store_credentials
 from services.dev.moto_server import moto_server
 from services.dev.nats_server import NatsServer, nats_servers
 from services.dev.output import Announce
 from services.dev.processes import child, free_port
 from services.dev.sagemaker_runtime import sagemaker_runtime
 from services.dev.supervisor import Program, Supervisor
-from services.gateway.access import ADMIN_ROLE
 from services.provision.authorization import authorization, new_seed, public_key
 
 ROOT = Path(__file__).parents[2]
@@ -113,8 +112,8 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
             assert server.process is not None  # noqa: S101  # it runs
             supervisor.watch(server.name, server.process)
         environ = _environ(options, nats_url, secrets_url)
-        administrator = {"password_hash": HASHER.hash(password), "roles": [ADMIN_ROLE]}
-        await _store_credentials(secrets_url, {options.username: administrator, **options.more_users})
+        accounts = {options.username: administrator(password), **options.more_users}
+        await store_credentials(secrets_url, Auth(secret_name=SECRET_NAME, aws_region=REGION), accounts)
         await provision({**environ, **_login(seeds, "provision")})
         container_url, runtime_url = await _endpoint(options, environ, supervisor, stack)
         environ["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"] = runtime_url
@@ -191,19 +190,6 @@ def _environ(options: StackOptions, nats_url: str, secrets_url: str) -> dict[str
 
 def _given(options: StackOptions, name: str, default: str) -> str:
     return options.environ.get(name) or os.environ.get(name) or default
-
-
-async def _store_credentials(secrets_url: str, accounts: Mapping[str, object]) -> None:
-    session = get_session()
-    async with session.create_client(
-        "secretsmanager",
-        region_name=REGION,
-        endpoint_url=secrets_url,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    ) as client:
-        value = msgspec.json.encode(accounts).decode()
-        await client.create_secret(Name=SECRET_NAME, SecretString=value)
 
 
 async def provision(environ: Mapping[str, str]) -> None:

@@ -1,4 +1,6 @@
-"""SageMaker Runtime on loopback: passes InvokeEndpoint on to our container, with AWS's error shapes.
+"""SageMaker Runtime on one machine: passes InvokeEndpoint on to our container, with AWS's error shapes.
+
+usage: python -m services.dev.sagemaker_runtime CONTAINER_URL PORT    (on all addresses, for other containers)
 
 Shapes: the sagemaker-runtime service model in botocore. A refusal is JSON with a `Message` and the
 error's name in the header `x-amzn-ErrorType`; a container's own refusal becomes a ModelError (424).
@@ -6,6 +8,7 @@ error's name in the header `x-amzn-ErrorType`; a container's own refusal becomes
 
 import asyncio
 import contextlib
+import sys
 import uuid
 from collections.abc import AsyncIterator
 
@@ -24,13 +27,13 @@ SESSION = web.AppKey("session", aiohttp.ClientSession)
 
 
 @contextlib.asynccontextmanager
-async def sagemaker_runtime(container_url: str, port: int) -> AsyncIterator[str]:
+async def sagemaker_runtime(container_url: str, port: int, host: str = "127.0.0.1") -> AsyncIterator[str]:
     """Serve the runtime in front of one container; yields its URL."""
     app = web.Application(client_max_size=2 * MAX_BODY_BYTES)
     app[CONTAINER] = container_url
     app.cleanup_ctx.append(_session)
     app.add_routes([web.post("/endpoints/{name}/invocations", _invoke)])
-    async with site(app, "127.0.0.1", port, shutdown_seconds=0.1):
+    async with site(app, host, port, shutdown_seconds=0.1):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -94,3 +97,12 @@ def refusal(
         }
     headers = {"x-amzn-ErrorType": error, "x-amzn-RequestId": str(uuid.uuid4())}
     return web.json_response(body, status=status, headers=headers)
+
+
+async def _serve(container_url: str, port: str) -> None:
+    async with sagemaker_runtime(container_url, int(port), "0.0.0.0"):  # noqa: S104  # other containers call it
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(*sys.argv[1:]))

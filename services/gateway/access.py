@@ -5,13 +5,12 @@ from enum import StrEnum
 import msgspec
 from aiohttp import web
 
+from services.contracts.claims import ADMIN_ROLE
 from services.contracts.personal_tokens import Scope
 from services.gateway.caller import caller
 from services.gateway.errors import Forbidden, InsufficientScope
 from services.gateway.identity import Identity
 from services.gateway.personal_tokens import REFUSED
-
-ADMIN_ROLE = "admin"
 
 
 class Access(StrEnum):

@@ -57,15 +57,14 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def wanted(extra: str) -> list[Requirement]:
-    """Requirements of an extra of pyproject.toml and of the extras that it takes in."""
+def wanted(*extras: str) -> list[Requirement]:
+    """Requirements of these extras of pyproject.toml, and of the extras that they take in."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    found = [
-        Requirement(text) for text in (*project["dependencies"], *project["optional-dependencies"][extra])
-    ]
+    lists = (project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras))
+    found = [Requirement(text) for texts in lists for text in texts]
     for inner in [requirement for requirement in found if requirement.name == project["name"]]:
         found.remove(inner)
-        found += [requirement for name in inner.extras for requirement in wanted(name)]
+        found += wanted(*inner.extras)
     return found
 
 
@@ -79,7 +78,7 @@ def applies(requirement: Requirement, extras: set[str]) -> bool:
 def test_the_lists_of_packages_are_those_of_pyproject(service: str) -> None:
     """Run `python -m images.locks` where this fails."""
     versions = locked(service)
-    for requirement in wanted(EXTRAS[service]):
+    for requirement in wanted(*EXTRAS[service]):
         if applies(requirement, set()):
             assert versions.get(normal(requirement.name), "none") in requirement.specifier, requirement.name
 
@@ -88,7 +87,7 @@ def test_the_lists_of_packages_are_those_of_pyproject(service: str) -> None:
 def test_the_lists_of_packages_are_whole(service: str) -> None:
     """pip looks up nothing beside them. What each package needs is read from those installed here."""
     versions = locked(service)
-    extras = {normal(requirement.name): requirement.extras for requirement in wanted(EXTRAS[service])}
+    extras = {normal(requirement.name): requirement.extras for requirement in wanted(*EXTRAS[service])}
     for name in versions.keys() - {"audioop-lts", "silero-vad"}:
         for text in importlib.metadata.requires(name) or ():
             needed = Requirement(text)
@@ -158,7 +157,9 @@ def test_the_root_of_an_image_has_what_python_needs_and_no_shell(tmp_path: Path)
     venv, target = tmp_path / "venv", tmp_path / "image"
     target.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    subprocess.run([venv / "bin/python", ROOT / "images/root.py", target, "ffmpeg"], check=True)
+    script = shutil.copy(ROOT / "images/root.py", tmp_path)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    subprocess.run([venv / "bin/python", script, target, "ffmpeg"], check=True)
     check = (
         "import asyncio, ctypes, email, http.client, json, lzma, os, pwd, sqlite3, ssl, tempfile, zoneinfo\n"
         "os.setgid(10001); os.setuid(10001)\n"
@@ -166,6 +167,7 @@ def test_the_root_of_an_image_has_what_python_needs_and_no_shell(tmp_path: Path)
         "assert pwd.getpwuid(os.getuid()).pw_name == 'whisper'\n"
         "trusted = ssl.create_default_context(cafile='/etc/ssl/certs/ca-certificates.crt')\n"
         "assert len(trusted.get_ca_certs()) > 50\n"
+        "import importlib.metadata; importlib.metadata.version('whisper-webui')\n"
         "os.execv('/usr/bin/ffmpeg', ['ffmpeg', '-version'])"
     )
     done = subprocess.run(
