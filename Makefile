@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test lint charts clean bench chaos fuzz
+.PHONY: help setup setup-test run test lint charts clean bench chaos fuzz images
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
