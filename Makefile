@@ -35,7 +35,7 @@ bench-%: setup-test ## Run one benchmark: upload, chunker, cuts, pipeline, fairn
 	@$(PYTHON) -m bench.report
 
 chaos: setup-test ## Kill processes at random, seed after seed (SEEDS=1-10), and write tests/chaos/RESULTS.md
-	@$(PYTHON) -m pytest -q -m slow tests/chaos; result=$$?; $(PYTHON) -m tests.chaos.table; exit $$result
+	@$(PYTHON) -m pytest -q -m slow tests/chaos tests/charts; result=$$?; $(PYTHON) -m tests.chaos.table; exit $$result
 	@$(PYTHON) -m tests.chaos.gaps
 	@$(PYTHON) -m tests.chaos.matrix --seeds "$(or $(SEEDS),1-10)" --model --cluster
 

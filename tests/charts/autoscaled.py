@@ -84,6 +84,9 @@ async def cluster(
             "USER_JOBS": str(user_jobs),
             "TRANSCRIBER_SLOTS": str(int(specs["transcriber"].target)),
         },
+        environ_of={  # as a pod has it, where the local stack has 2 s
+            name: {"DRAIN_SECONDS": "20"} for name in replicas("transcriber", specs["transcriber"])
+        },
     )
     async with (
         cast(folder, casting, runtime_url=runtime_url) as running,

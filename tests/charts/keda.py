@@ -6,7 +6,6 @@ Learned from kedacore/keda (pkg/scaling, pkg/scalers/nats_jetstream_scaler.go) a
 
 import ast
 import functools
-import itertools
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -106,6 +105,11 @@ class ScaledObject(msgspec.Struct, frozen=True, kw_only=True):
         if self.formula:
             return [(evaluated(self.formula, values), self.target)]
         return [(values[trigger.name], trigger.threshold) for trigger in self.triggers]
+
+    @property
+    def shortest_life(self) -> float:
+        """A replica that goes sooner than this flaps."""
+        return min(self.cooldown, self.down.stabilizationWindowSeconds) - self.polling
 
     def is_active(self, lags: Lags) -> bool:
         """Whether KEDA keeps the last replica."""
@@ -230,8 +234,11 @@ class Autoscaler:
         return sum(change for at, change in self._changes if now - at < seconds and change * sign > 0)
 
 
-def turns(history: Sequence[tuple[float, int]], start: int = 0) -> int:
-    """How often a number of replicas began to go the other way."""
-    counts = [start, *(count for _, count in history)]
-    signs = [math.copysign(1, after - before) for before, after in itertools.pairwise(counts)]
-    return sum(one != other for one, other in itertools.pairwise(signs))
+def lives(history: Sequence[tuple[float, int]]) -> list[float]:
+    """For how many seconds each replica that went had been there, where the newest goes first."""
+    began: list[float] = []
+    found: list[float] = []
+    for at, count in history:
+        found += [at - began.pop() for _ in range(len(began) - count)]
+        began += [at] * (count - len(began))
+    return found

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from services.contracts.topology import CHUNKERS, CONSUMERS, TRANSCRIBERS, WAITING
-from tests.charts.keda import SYNC_SECONDS, Autoscaler, Policy, Rules, ScaledObject, evaluated
+from tests.charts.keda import SYNC_SECONDS, Autoscaler, Policy, Rules, ScaledObject, evaluated, lives
 from tests.charts.scaling import scaled_objects
 
 CHUNKER, TRANSCRIBER = (scaled_objects()[service] for service in ("chunker", "transcriber"))
@@ -158,16 +158,6 @@ def of_chunks(jobs: int, chance: random.Random) -> dict[str, int]:
     return lags(long=jobs, chunks_long=round(min(8 * jobs, max(jobs, full))))
 
 
-def lives(history: list[tuple[float, int]]) -> list[float]:
-    """For how many seconds each replica that went had been there: the newest goes first."""
-    began: list[float] = []
-    found = []
-    for at, count in history:
-        found += [at - began.pop() for _ in range(len(began) - count)]
-        began += [at] * (count - len(began))
-    return found
-
-
 @pytest.mark.parametrize(
     ("spec", "lag"), [(CHUNKER, of_jobs), (TRANSCRIBER, of_chunks)], ids=["chunker", "transcriber"]
 )
@@ -176,7 +166,7 @@ def test_a_day_brings_no_flapping(spec: ScaledObject, lag: Callable[..., dict[st
     hasty = Rules(stabilizationWindowSeconds=0, policies=spec.down.policies)
     calm = history(spec, lag)
     assert max(count for _, count in calm) == spec.most
-    assert min(lives(calm)) >= min(spec.cooldown, spec.down.stabilizationWindowSeconds)
+    assert min(lives(calm)) >= spec.shortest_life
     flapping = history(msgspec.structs.replace(spec, cooldown=0, down=hasty), lag)
     assert len(lives(flapping)) > 2 * len(lives(calm))
     assert min(lives(flapping)) < 60
