@@ -145,8 +145,8 @@ def _renewed(text: str, step: Step) -> object:
         data = {key: base64.b64decode(value).decode() for key, value in found.data.items()}
     except ValueError as error:
         raise Misconfigured("stdin is no Secret as `kubectl get secret --output json` prints it") from error
-    if PUBLIC not in data or not all(role.value in data for role in Role):
-        raise Misconfigured(f"the Secret lacks {PUBLIC} or the key of a role: see `new-keys --secret`")
+    if PUBLIC not in data or not any(role.value in data for role in Role):
+        raise Misconfigured(f"the Secret lacks {PUBLIC} and keys of roles: see `new-keys --secret`")
     return {
         "apiVersion": "v1",
         "kind": "Secret",

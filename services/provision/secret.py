@@ -44,7 +44,8 @@ def renewed(data: Mapping[str, str], step: Step) -> dict[str, str]:
     comes with it, and as long as anybody does: `begin`, NATS; `switch`, the services; `finish`, NATS.
     """
     texts = dict(data)
-    for role in Role:
+    roles = [role for role in Role if role.value in data]  # the operator's may have been removed
+    for role in roles:
         following = f"{role.value}{NEXT}"
         if step == "begin":
             texts.setdefault(following, new_seed())
@@ -53,7 +54,7 @@ def renewed(data: Mapping[str, str], step: Step) -> dict[str, str]:
             if step == "switch":
                 texts[role.value] = seed
     known = [] if step == "finish" else data[PUBLIC].splitlines()
-    for role in Role:
+    for role in roles:
         for name in (role.value, f"{role.value}{NEXT}"):
             if name in texts and (line := f"{role}={public_key(texts[name])}") not in known:
                 known.append(line)

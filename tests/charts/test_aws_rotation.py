@@ -85,7 +85,7 @@ def test_nats_knows_the_new_keys_before_the_services_come_with_them(
         ((), "say what: password, signing-key, nats-keys or stream-key"),
         (("password", "admin"), "password needs --to FILE"),
         (("password", "--to", "new"), "whose password?"),
-        (("stream-key",), "cannot change on a volume"),
+        (("stream-key",), "cannot change it on a volume"),
     ],
 )
 def test_what_cannot_be_rotated_is_said(
