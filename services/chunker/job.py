@@ -162,6 +162,7 @@ class Job:
                 await self._plan(item)
                 if item.number not in self._outcomes.settled:
                     await self._window.until_open(self._waiting, item.number)
+                if item.number not in self._outcomes.settled:  # it may have been, while it waited
                     await self._send(item)
                 count = max(count, item.number + 1)
                 if left is not None:

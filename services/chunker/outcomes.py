@@ -93,7 +93,7 @@ class Outcomes:
             _count(rest)
             ENDED.labels(end.state).inc()
         await self.load()
-        if ours and record.started_at is not None:
+        if ours and self.end is not None and record.started_at is not None:
             _compare(end, self._ended_at - record.started_at)
         return self.end or end
 

@@ -58,7 +58,8 @@ class Window:
         queued = self._sharing(await self._bus.subjects(Stream.CHUNK, topology.chunk("*", self._owner, "*")))
         runs = [(topology.run_of_work(subject), int(subject.rpartition(".")[2])) for subject in queued]
         own = {chunk for run, chunk in runs if run == self._outcomes.run}
-        if number <= max(own, default=-1):
+        outstanding = len(set(sent) - self._outcomes.settled)
+        if number <= max(own, default=-1) and outstanding < self._size:
             return True
         others = sum(run != self._outcomes.run for run, _ in runs)
         count = len(own.union(sent) - self._outcomes.settled)

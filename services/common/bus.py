@@ -228,10 +228,10 @@ class Bus:
         """nats-py's callback for a connection made again: whoever waits looks at the streams anew."""
         log.info("broker_reconnected")
         self.link.mends()
-        show_expiry(self.client)
         self._rejoined_until = asyncio.get_running_loop().time() + REJOIN_SECONDS
         for missed in self._missed:
             missed()
+        show_expiry(self.client)
 
 
 async def woken_within(event: asyncio.Event, seconds: float) -> None:

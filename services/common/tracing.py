@@ -109,7 +109,7 @@ def span(
     active = _spans.begin(name, parent, kind, time.time(), attributes)
     try:
         yield active
-    except BaseException as error:
+    except Exception as error:  # to be cancelled is no failure
         active.failed(error.code if isinstance(error, ServiceError) else type(error).__name__)
         raise
     finally:

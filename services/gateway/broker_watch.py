@@ -5,6 +5,8 @@ Every gateway shows the same, also when no worker runs; of several take the larg
 
 import asyncio
 
+import msgspec
+import nats.js.errors
 import structlog
 from prometheus_client import Gauge
 
@@ -48,6 +50,9 @@ class BrokerWatch:
                 await self.look()
             except (ServiceError, TimeoutError) as error:
                 log.info("broker_unknown", error=str(error) or "it did not answer in time")
+            except (nats.js.errors.APIError, msgspec.DecodeError) as error:
+                # a consumer that somebody removed, a sum of another version: no reason to end a gateway
+                log.warning("broker_unclear", error=str(error))
             await woken_within(stop, LOOK_SECONDS)
 
     async def look(self) -> None:
@@ -57,8 +62,10 @@ class BrokerWatch:
         """
         led = await asyncio.gather(*map(self._look_at_stream, Stream))
         asleep = {stream for stream, has_leader in zip(Stream, led, strict=True) if not has_leader}
+        if len(asleep) == len(Stream):
+            return
         async with asyncio.timeout(ANSWER_SECONDS):
-            now = await self._bus.now(Stream.JOB)
+            now = await self._bus.now(next(stream for stream in Stream if stream not in asleep))
             await asyncio.gather(
                 *(self._look_at_queue(spec, now) for spec in CONSUMERS if spec.stream not in asleep)
             )

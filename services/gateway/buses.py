@@ -7,23 +7,11 @@ from aiohttp import web
 from services.common.bus import Bus, connect
 from services.common.declared import until_declared
 from services.common.settings import ServiceSettings
-from services.contracts.topology import CHUNKERS, MINIMUM_SERVER, USAGE, WEBHOOKS, Stream
+from services.contracts.topology import CONSUMERS, MINIMUM_SERVER, Stream
 
 BUS = web.AppKey("bus", Bus)
 UPLOAD_BUS = web.AppKey("upload_bus", Bus)
 BUS_SETTINGS = web.AppKey("bus_settings", ServiceSettings)
-
-STREAMS = (
-    Stream.UP,
-    Stream.CTL,
-    Stream.CHUNK,
-    Stream.RES,
-    Stream.JOB,
-    Stream.HOTWORDS,
-    Stream.TOKENS,
-    Stream.HOOKS,
-)
-"""Those that a gateway may ask after."""
 
 
 async def buses(app: web.Application) -> AsyncIterator[None]:
@@ -33,8 +21,6 @@ async def buses(app: web.Application) -> AsyncIterator[None]:
         connect(settings, "gateway", MINIMUM_SERVER) as bus,
         connect(settings, "gateway", MINIMUM_SERVER) as uploads,
     ):
-        await until_declared(
-            bus, STREAMS, [consumer.queue for consumer in (*CHUNKERS.values(), USAGE, WEBHOOKS)]
-        )
+        await until_declared(bus, tuple(Stream), [consumer.queue for consumer in CONSUMERS])
         app[BUS], app[UPLOAD_BUS] = bus, uploads
         yield

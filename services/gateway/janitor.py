@@ -24,6 +24,8 @@ log = structlog.get_logger()
 TOMBSTONE_MARGIN_SECONDS = DAY_SECONDS
 LONGEST_PAUSE_SECONDS = WALK_SECONDS
 """What was erased is erased again, ever more rarely: a killed broker may bring purged messages back."""
+STRETCH = 100
+"""Jobs looked at in one go: most need nothing, and others have to get their turn."""
 
 ROUNDS = Counter("whisper_janitor_rounds_total", "Rounds that the janitor made")
 ACTIONS = Counter("whisper_janitor_actions_total", "What the janitor did", ["action"])
@@ -67,7 +69,9 @@ class Janitor:
         while more:
             more = await self._remembered.learn()
             await self._sweep()
-            for subject, known in self._remembered:
+            for number, (subject, known) in enumerate(self._remembered):
+                if number % STRETCH == 0:
+                    await asyncio.sleep(0)
                 with bound_contextvars(**traces.log_keys(known.record.id, known.record.trace)):
                     try:
                         await self._look_after(subject, known)

@@ -6,8 +6,10 @@ import contextlib
 import sys
 
 import msgspec
+import nats.js.errors
 
 from services.common.bus import connect
+from services.common.complaints import shown
 from services.common.errors import Misconfigured, ServiceError
 from services.common.logs import configure
 from services.common.settings import ServiceSettings
@@ -56,9 +58,11 @@ def main(given: argparse.Namespace, settings: ServiceSettings, role: Role) -> in
     try:
         return asyncio.run(_print(given, settings, role))
     except TimeoutError:
-        return _fail(f"NATS does not answer at {settings.nats_url}", NOT_FOUND)
+        return _fail(f"NATS does not answer at {shown(settings.nats_url)}", NOT_FOUND)
     except ServiceError as error:
         return _fail(str(error), WRONG if isinstance(error, Misconfigured) else NOT_FOUND)
+    except nats.js.errors.APIError as error:
+        return _fail(f"NATS lacks what provisioning declares: {error.description}", NOT_FOUND)
 
 
 async def _print(given: argparse.Namespace, settings: ServiceSettings, role: Role) -> int:
@@ -68,8 +72,8 @@ async def _print(given: argparse.Namespace, settings: ServiceSettings, role: Rol
         found = await way(bus, given.job)
     if found is None:
         return _fail(f"there is no job {given.job}: it never was, or its retention has ended", NOT_FOUND)
-    shown = msgspec.json.format(msgspec.json.encode(found)).decode() if given.json else text(found)
-    sys.stdout.write(shown + "\n")
+    told = msgspec.json.format(msgspec.json.encode(found)).decode() if given.json else text(found)
+    sys.stdout.write(told + "\n")
     return FOUND
 
 
