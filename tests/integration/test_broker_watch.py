@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from services.common.bus import Bus, connect
 from services.common.settings import ServiceSettings
@@ -21,9 +22,10 @@ from services.dev.nats_server import nats_servers
 from services.gateway.broker_watch import BrokerWatch
 from services.gateway.budgets import Budgets
 from services.gateway.top_users import OTHERS, TopUsers, ranked
-from services.provision.declare import declare
+from services.provision.__main__ import provision
 from services.provision.settings import Settings as ProvisionSettings
 from tests.guarded import guarded_server
+from tests.pipeline import worker
 
 CHUNK = topology.chunk(Lane.SHORT, "owner", "run-0", 0)
 QUEUE = "transcriber-short"
@@ -82,6 +84,18 @@ async def test_a_queue_is_told_with_its_age_until_its_work_is_settled(tmp_path: 
         assert told("whisper_queue_oldest_seconds", queue=QUEUE) == 0
 
 
+async def test_a_consumer_that_somebody_removed_ends_no_gateway(bus: Bus) -> None:
+    await bus.jetstream.delete_consumer(Stream.CTL, topology.WAITING.name)
+    with capture_logs() as lines:
+        async with worker(watch(bus).run) as looking:
+
+            async def unclear() -> bool:
+                return "broker_unclear" in {line["event"] for line in lines}
+
+            await until(unclear)
+            assert not looking.done()
+
+
 async def test_jobs_that_wait_for_a_place_are_a_queue(bus: Bus) -> None:
     for number in range(3):
         await bus.create(topology.waiting(Lane.LONG, "owner", f"run{number}-0", 0), b"{}")
@@ -94,8 +108,8 @@ async def test_lost_copies_and_lost_leaders_are_told(tmp_path: Path) -> None:
     """Of three servers one dies, then another: what is left has no majority."""
     async with nats_servers(tmp_path, 3) as servers:
         settings = ServiceSettings(nats_url=servers[0].url)
+        await provision(ProvisionSettings(nats_url=servers[0].url, stream_replicas=3))
         async with connect(settings, "test", MINIMUM_SERVER) as bus:
-            await declare(bus.jetstream, ProvisionSettings(stream_replicas=3))
 
             async def has(current: int, missing: int) -> bool:
                 await look(bus)

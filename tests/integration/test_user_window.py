@@ -3,9 +3,14 @@
 import asyncio
 from pathlib import Path
 
+from prometheus_client import REGISTRY
+
+from services.common.bus import Bus
 from services.contracts import topology
-from services.contracts.messages import JobState
+from services.contracts.identifiers import run_id
+from services.contracts.messages import JobState, Lane
 from services.contracts.topology import Stream
+from services.dev.stand_in_endpoint import StandIn
 from tests.conftest import ConnectBus
 from tests.pipeline import OWNER, Pipeline, make_chunker, worker
 
@@ -59,3 +64,19 @@ async def test_a_job_alone_has_the_whole_window(pipeline: Pipeline, talk: bytes)
 
     await pipeline.until(ended)
     assert max(sum(counts.values()) for counts in seen) > WINDOW
+
+
+async def test_an_old_chunk_with_a_high_number_opens_no_window(bus: Bus, talk: bytes, tmp_path: Path) -> None:
+    """A killed broker may bring it back; what is before it has its place, but no more at once than ever."""
+    pipeline = Pipeline(bus, StandIn(seconds=0.0, capacity=1), asyncio.Future())
+    job = await pipeline.start_job("again", admitted=True)
+    await bus.create(topology.chunk(Lane.SHORT, OWNER, run_id(job, 0), 999), b"old")
+    await pipeline.upload(job, talk)
+    stalled = REGISTRY.get_sample_value("whisper_window_stall_seconds_total") or 0.0
+
+    async def waits() -> bool:
+        return (REGISTRY.get_sample_value("whisper_window_stall_seconds_total") or 0.0) > stalled
+
+    async with worker(make_chunker(bus, tmp_path, window_chunks=WINDOW).run):
+        await pipeline.until(waits)
+        assert await queued(pipeline) == {run_id(job, 0): WINDOW + 1}
