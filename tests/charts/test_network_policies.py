@@ -126,6 +126,22 @@ def test_a_nats_of_one_s_own_is_reached_at_its_port() -> None:
     assert "nats" not in {arrow.target for arrow in incoming(one)}
 
 
+def test_spans_reach_the_collector_from_who_sends_them_only(rendered: Rendered) -> None:
+    variable = "env.OTEL_EXPORTER_OTLP_ENDPOINT"
+    given: dict[str, object] = {
+        f"services.gateway.{variable}": "http://collector.observability.svc:4318",
+        f"services.chunker.{variable}": "https://traces.example.com/otlp",
+    }
+    more = outgoing(render((), given), aws=AWS) - outgoing(rendered(), aws=AWS)
+    assert more == {Arrow("gateway", "anywhere", "4318"), Arrow("chunker", "anywhere", "443")}
+    given["networkPolicy.collectorPeers"] = [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "observability"}}}
+    ]
+    found = outgoing(render((), given), aws=AWS)
+    assert Arrow("gateway", "namespace observability", "4318") in found
+    assert "anywhere" not in {arrow.target for arrow in found}
+
+
 def test_without_pod_identity_nobody_asks_its_agent() -> None:
     one = render((), {"aws.identity": "none"})
     assert "credentials" not in {arrow.target for arrow in outgoing(one, aws=AWS)}

@@ -54,6 +54,19 @@
   {{- end }}
 {{- end }}
 
+{{/* The way to the collector of traces, where the component sends any; takes (dict "root" $ "component" "gateway"). */}}
+{{- define "whisper-webui.collectorEgress" -}}
+{{- with (index .root.Values.services .component).env.OTEL_EXPORTER_OTLP_ENDPOINT }}
+{{- $url := urlParse . }}
+- ports:
+    - {protocol: TCP, port: {{ regexFind ":[0-9]+$" $url.host | trimPrefix ":" | default (ternary "443" "80" (eq $url.scheme "https")) }}}
+  {{- with $.root.Values.networkPolicy.collectorPeers }}
+  to:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Port of the first server in NATS_URL. */}}
 {{- define "whisper-webui.natsPort" -}}
 {{- $first := include "whisper-webui.natsUrl" . | splitList "," | first -}}
