@@ -257,26 +257,5 @@ def test_china_takes_nothing_from_public_registries(rendered: Rendered) -> None:
             assert [image for image in found if ".dkr.ecr.cn-" not in image] == []
 
 
-def test_two_small_nodes_hold_the_small_preset(rendered: Rendered) -> None:
-    """EKS leaves 1,930m of a t3.large's 2 CPUs and some 7,000 MiB; a cluster's own pods take a part."""
-    left_cpu, left_mebibytes = 2 * 1930 - 1200, 2 * 7000 - 3000
-    requests = [
-        container["resources"]["requests"]
-        for component, pod in pods(rendered(("values-small.yaml",))).items()
-        for container in pod["containers"]
-        if component != "test"
-    ]
-    assert sum(map(millicores, (one["cpu"] for one in requests))) <= left_cpu
-    assert sum(map(mebibytes_of, (one["memory"] for one in requests))) <= left_mebibytes
-
-
-def millicores(text: str) -> int:
-    return int(text.removesuffix("m")) if text.endswith("m") else int(float(text) * 1000)
-
-
-def mebibytes_of(text: str) -> int:
-    return int(text.removesuffix("Gi")) * 1024 if text.endswith("Gi") else int(text.removesuffix("Mi"))
-
-
 def test_the_package_holds_what_templates_read() -> None:
     assert (CHART / "files/speech.ogg").read_bytes()[:4] == b"OggS"
