@@ -51,7 +51,7 @@ try() {
 
 check_tools() {
   check_tool aws 2 "aws --version" 'aws-cli/\([0-9.]*\)' "install version 2 of the AWS command line"
-  check_tool kubectl 1.31 "kubectl version --client" 'Client Version: v\([0-9.]*\)' "install kubectl, within one minor version of the cluster's"
+  check_tool kubectl 1.33 "kubectl version --client" 'Client Version: v\([0-9.]*\)' "install kubectl, within one minor version of the cluster's"
   check_tool helm 3.14 "helm version --short" 'v\([0-9.]*\)' "install Helm 3.14 or newer"
   check_python
   check_builder
@@ -89,13 +89,13 @@ sys.exit(sys.version_info < (3, 11) or None in found)' 2>/dev/null; then
 
 check_builder() {
   local builder
-  for builder in docker podman buildah; do
+  for builder in docker podman; do
     if command -v "$builder" >/dev/null; then
       pass "image builder" "$builder"
       return
     fi
   done
-  warn "image builder" "neither docker nor podman nor buildah is on PATH" \
+  warn "image builder" "neither docker nor podman is on PATH" \
     "install one, or have the images in ECR before (deploy/aws/images.sh on another machine)"
 }
 
@@ -180,7 +180,7 @@ check_rights() {
 
 check_quotas() {
   local cpus=4 zones=1
-  case $PRESET in ha) cpus=6 zones=3 ;; esac
+  case $PRESET in ha) cpus=12 zones=3 ;; esac
   check_quota "quota vCPU" ec2 L-1216C47A "$cpus" "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances"
   if [ "$PRESET" = spot ]; then
     check_quota "quota spot vCPU" ec2 L-34B43A08 4 "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests"

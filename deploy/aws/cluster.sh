@@ -16,6 +16,18 @@ unreachable() {
   echo "kubectl does not reach the cluster. Its API answers only from the addresses given at its creation: run deploy/aws/up --name $NAME --region $REGION --api-access YOUR_ADDRESS/32"
 }
 
+# forget_cluster_logs: EKS writes its last lines after a cluster is gone, and so makes the log group anew, which then
+# is in the way of the next stack. Only where there is no cluster.
+forget_cluster_logs() {
+  case $(stack_state "$NAME-cluster") in
+    "" | DELETE_COMPLETE | REVIEW_IN_PROGRESS | ROLLBACK_COMPLETE | ROLLBACK_FAILED | CREATE_FAILED) ;;
+    *) return 0 ;;
+  esac
+  if [ -z "$(ask_unless ResourceNotFoundException eks describe-cluster --name "$NAME" --query cluster.status)" ]; then
+    ask_unless ResourceNotFoundException logs delete-log-group --log-group-name "/aws/eks/$NAME/cluster"
+  fi
+}
+
 # install RELEASE NAMESPACE CHART VERSION REPOSITORY ARGUMENTS...: a chart of others, at a pinned version.
 install() {
   local release=$1 namespace=$2 chart=$3 version=$4 repository=$5
@@ -91,7 +103,8 @@ install_monitoring() {
 make_namespace() {
   kubectl create namespace "$NAMESPACE" --dry-run=client --output yaml | apply
   logged kubectl label namespace "$NAMESPACE" --overwrite \
-    pod-security.kubernetes.io/enforce=restricted pod-security.kubernetes.io/warn=restricted
+    pod-security.kubernetes.io/enforce=restricted pod-security.kubernetes.io/warn=restricted \
+    elbv2.k8s.aws/pod-readiness-gate-inject=enabled # a new gateway is ready once the load balancer sends to it
 }
 
 # apply: a manifest from stdin. Nothing of it reaches the log or a command line.

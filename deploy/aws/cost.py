@@ -66,7 +66,7 @@ class Preset:
 
 PRESETS = {
     "small": Preset(node="t3.large", nodes=2, spot_nodes=0, nat_gateways=1, volumes=1, volume_gib=30),
-    "ha": Preset(node="m6i.large", nodes=3, spot_nodes=0, nat_gateways=3, volumes=3, volume_gib=80),
+    "ha": Preset(node="m6i.xlarge", nodes=3, spot_nodes=0, nat_gateways=3, volumes=3, volume_gib=80),
     "spot": Preset(node="t3.large", nodes=2, spot_nodes=2, nat_gateways=1, volumes=1, volume_gib=30),
 }
 

@@ -150,7 +150,7 @@ check_release() {
 check_images() {
   local service missing=
   for service in $SERVICES; do
-    if ! try ecr describe-images --repository-name "whisper-webui-$service" --query 'imageDetails[].imageDigest'; then
+    if ! try ecr describe-images --repository-name "$NAME-$service" --query 'imageDetails[].imageDigest'; then
       missing+=" $service (no repository)"
     elif [ -z "$ANSWER" ]; then
       missing+=" $service (no image)"

@@ -169,8 +169,8 @@ partition_of() {
 in_china() { [ "$(partition_of "$REGION")" = aws-cn ]; }
 
 check_name() {
-  [[ $NAME =~ ^[a-z][a-z0-9-]{0,28}[a-z0-9]$ ]] \
-    || usage_error "--name '$NAME': use 2 to 30 small letters, digits and hyphens, with a letter first"
+  [[ $NAME =~ ^[a-z][a-z0-9-]{0,28}[a-z0-9]$ && $NAME != *--* ]] \
+    || usage_error "--name '$NAME': use 2 to 30 small letters, digits and single hyphens, with a letter first"
 }
 
 # open_log: where this run is written down.

@@ -49,6 +49,12 @@ endpoint_state() {
   ask_unless 'Could not find|does not exist' sagemaker describe-endpoint --endpoint-name "$ENDPOINT" --query EndpointStatus
 }
 
+# component_name: that of the endpoint which scales to zero, if it is there.
+component_name() {
+  ask_unless 'Could not find|does not exist' sagemaker describe-inference-component \
+    --inference-component-name "$ENDPOINT-component" --query InferenceComponentName
+}
+
 check_prerequisites() {
   local status=0
   local -a about=(--before-up --name "$NAME" --region "$REGION" --preset "$PRESET")

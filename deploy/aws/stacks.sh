@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 # Kept as tags of the stacks, so that `up` without options leaves things as they are.
-REMEMBERED="preset endpoint certificate domain own_vpc own_subnets"
+REMEMBERED="preset endpoint certificate domain own_vpc own_subnets scheme identity scale_to_zero value_files"
 
 # read_stacks: one look at all stacks of this name; sets STACKS, lines of "name state".
 read_stacks() {
@@ -125,6 +125,7 @@ put_stack() {
   local stack=$1 template=$2 mode change state
   shift 2
   mode=$(prepare "$stack")
+  rm -f "$WORK/outputs.$stack" # what was read before is of before
   HAS_PARAMETERS=
   if [ "$mode" = UPDATE ]; then
     HAS_PARAMETERS=$(ask cloudformation describe-stacks --stack-name "$stack" --query 'Stacks[0].Parameters[].ParameterKey')

@@ -4,14 +4,14 @@
 # own_values: what the chart has to know of this account. There is no secret in it.
 own_values() {
   local component public=false watched=false
-  component=$(ask_unless 'Could not find|does not exist' sagemaker describe-inference-component \
-    --inference-component-name "$ENDPOINT-component" --query InferenceComponentName)
+  component=$(component_name)
   if [ -n "$CERTIFICATE" ]; then public=true; fi
   if [ -n "$(kubectl get crd servicemonitors.monitoring.coreos.com --ignore-not-found --output name)" ]; then watched=true; fi
   cat <<VALUES
 # Written by deploy/aws/up from what AWS has; changes here are lost. More values: up --values FILE.
 image:
   registry: "$(needed_output "$NAME-app" RegistryUri)"
+  repository: "$NAME"
   tag: "$IMAGE_TAG"
 aws:
   region: "$REGION"

@@ -24,7 +24,7 @@ from tests.charts.stack_states import CloudFormation
 from tests.sagemaker_states import Refused, Thing
 
 Parameters = dict[str, Any]
-MOTO = ("secretsmanager", "ec2", "elasticloadbalancing", "acm", "s3", "kms")
+MOTO = ("secretsmanager", "ec2", "elasticloadbalancing", "acm", "s3", "kms", "logs")
 PASSWORD = "generated-by-cloudformation-8f3a"
 QUOTAS = {"L-1216C47A": 32.0, "L-34B43A08": 32.0, "L-F678F1CE": 5.0, "L-0263D0A3": 5.0}
 EXPIRED = ("ExpiredTokenException", "The security token included in the request is expired", 403)
@@ -117,11 +117,12 @@ class Account:
         if kind == "cluster":
             self.cluster = "ACTIVE"
         if kind == "app":
-            for service in ("gateway", "auth", "chunker", "transcriber", "provision"):
-                self.plane.repositories.setdefault(f"whisper-webui-{service}", {})
-            name = self.stacks.stacks[
+            given = self.stacks.stacks[
                 next(name for name in self.stacks.stacks if name.endswith("-app"))
-            ].given["Name"]
+            ].given
+            for service in ("gateway", "auth", "chunker", "transcriber", "provision"):
+                self.plane.repositories.setdefault(f"{given['ImagePrefix']}-{service}", {})
+            name = given["Name"]
             with contextlib.suppress(Exception):  # it outlives the stack
                 self.client("secretsmanager").create_secret(
                     Name=f"{name}-credentials-1a2b", SecretString=json.dumps({"admin": PASSWORD})

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.aws_control_plane import ACCOUNT
 from tests.charts.aws_account import EXPIRED, THROTTLED, Account
@@ -11,6 +12,7 @@ from tests.charts.aws_operator import ROOT, Operator
 from tests.charts.rendering import render
 from tests.charts.stack_states import OUTPUTS
 from tests.charts.templates import TEMPLATES, template
+from tests.sagemaker_states import Thing
 
 DENIED = ("AccessDenied", "User: me is not authorized to perform: cloudformation:DescribeStacks", 403)
 pytestmark = pytest.mark.timeout(400)  # two whole deployments, on a machine that does other things too
@@ -91,7 +93,7 @@ def test_after_a_failure_in_the_middle_the_next_run_goes_on(account: Account, op
     assert again.status == 0, again.said
     assert account.stacks.executed == [*STACKS[:2], "delete whisper-webui-cluster", *STACKS[1:]]
     given = account.stacks.stacks["whisper-webui-cluster"].given
-    assert (given["NodeCount"], given["NodeInstanceType"]) == ("3", "m6i.large"), "the preset was remembered"
+    assert (given["NodeCount"], given["NodeInstanceType"]) == ("3", "m6i.xlarge"), "the preset was remembered"
     assert in_order(
         operator.commands(), "helm rollback whisper-webui", "helm upgrade --install whisper-webui "
     )
@@ -133,6 +135,58 @@ def test_china_gets_its_values_registries_and_arns(account: Account, operator: O
         f"{ACCOUNT}.dkr.ecr.cn-northwest-1.amazonaws.com.cn"
     }
     assert "ICP filing" in run.err
+
+
+def test_a_plain_run_keeps_what_the_first_was_told(
+    account: Account, operator: Operator, tmp_path: Path
+) -> None:
+    """Whom the address is open to, who scales the endpoint, and whose log groups they are."""
+    arn = f"arn:aws:acm:eu-west-1:{ACCOUNT}:certificate/1"
+    (office := tmp_path / "office.yaml").write_text("loadBalancer: {sourceRanges: [10.0.0.0/8]}\n")
+    account.client("logs").create_log_group(logGroupName="/aws/eks/second/cluster")
+    mine = with_endpoint(account)
+    first = operator.run(
+        *("up", "--yes", "--name", "second", "--internal", "--certificate-arn", arn, "--values", str(office)),
+        *mine,
+        IDENTITY="irsa",
+    )
+    assert first.status == 0, first.said
+    assert account.client("logs").describe_log_groups()["logGroups"] == []
+    app = account.stacks.stacks["second-app"].given
+    assert (app["ImagePrefix"], app["MakeEndpointLogs"], app["ScaleToZero"]) == ("second", "no", "no")
+    assert any("second-gateway" in name for name in account.plane.repositories)
+
+    without = operator.run("up", "--yes", "--name", "second")
+    assert without.status == 64
+    assert "was installed with --values office.yaml" in without.err
+    again = operator.run("up", "--yes", "--name", "second", "--values", str(office))
+    assert again.status == 0, again.said
+    assert again.err.count(": no change") == 3
+    values = yaml.safe_load((operator.state / "second-eu-west-1/values.yaml").read_text())
+    assert values["loadBalancer"]["scheme"] == "internal"
+    assert values["image"]["repository"] == "second"
+
+    operator.show(statefulset="statefulset.apps/whisper-webui-nats")
+    more = operator.run("up", "--yes", "--name", "second", "--values", str(office), "--preset", "ha")
+    assert more.status == 64
+    assert "NATS with 1 of its servers cannot take up the streams of 3" in more.err
+
+
+def test_an_endpoint_that_scales_to_zero_is_known_by_its_component(
+    account: Account, operator: Operator
+) -> None:
+    account.stacks.settled("whisper-webui-app").tags = {
+        "whisper-preset": "ha",
+        "whisper-scale_to_zero": "yes",
+    }
+    assert "none while idle" in operator.run("up", "--plan").err, "before there is one it is remembered"
+    account.have_endpoint("mine")
+    account.plane.sagemaker.components["mine-component"] = Thing(
+        {"EndpointName": "mine"}, "arn:aws:component/mine"
+    )
+    refused = operator.run("up", "--plan", "--endpoint", "mine", "--scale-to-zero", "no")
+    assert refused.status == 64
+    assert "mine exists and was made with yes" in refused.err
 
 
 def test_interrupted_it_says_how_to_go_on(account: Account, operator: Operator) -> None:

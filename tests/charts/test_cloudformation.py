@@ -55,6 +55,8 @@ OUTPUTS = {
 }
 KEPT = {"AWS::SecretsManager::Secret", "AWS::S3::Bucket"}
 """What a stack leaves behind: nothing brings it back."""
+KEEP = "RetainExceptOnCreate"
+"""Kept, but for what a creation that failed leaves."""
 HOLDS_STATE = {*KEPT, "AWS::KMS::Key", "AWS::Logs::LogGroup", "AWS::ECR::Repository"}
 """For these somebody has to have decided."""
 
@@ -153,16 +155,14 @@ def test_what_holds_state_has_a_fate_of_its_own() -> None:
             assert {"DeletionPolicy", "UpdateReplacePolicy"} <= resource.keys(), f"{name}: {logical}"
             assert resource["UpdateReplacePolicy"] == "Retain", f"{name}: {logical}"
         if resource["Type"] in KEPT:
-            assert resource["DeletionPolicy"] == "Retain", f"{name}: {logical}"
-    assert template("app")["Resources"]["Key"]["DeletionPolicy"] == "Retain", (
-        "nobody reads the rest without it"
-    )
+            assert resource["DeletionPolicy"] == KEEP, f"{name}: {logical}"
+    assert template("app")["Resources"]["Key"]["DeletionPolicy"] == KEEP, "nobody reads the rest without it"
 
 
 def test_what_is_kept_is_not_in_the_way_of_the_next_stack() -> None:
     """A fixed name of something kept would make the next creation fail."""
     for _, logical, resource in resources():
-        if resource.get("DeletionPolicy") == "Retain":
+        if resource.get("DeletionPolicy") == KEEP:
             names = {"BucketName", "LogGroupName", "RepositoryName", "AliasName"} & resource[
                 "Properties"
             ].keys()

@@ -19,7 +19,7 @@ ALL_PRICES = {
     "eks.cluster": 1.0,
     "ec2.t3.large": 2.0,
     "ec2.t3.large.spot": 0.5,
-    "ec2.m6i.large": 3.0,
+    "ec2.m6i.xlarge": 3.0,
     "ebs.gp3": 0.1,
     "nlb.balancer": 4.0,
     "nat.gateway": 5.0,
