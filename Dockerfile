@@ -18,7 +18,7 @@ WORKDIR /build
 # hadolint ignore=DL3008
 RUN if [ "${SERVICE}" = chunker ]; then \
       if [ -n "${DEBIAN_MIRROR}" ]; then \
-        sed -i "s|http://deb.debian.org/debian|${DEBIAN_MIRROR}|" /etc/apt/sources.list.d/debian.sources; fi \
+        sed -i "s|^URIs: [^ ]*/debian|URIs: ${DEBIAN_MIRROR}|" /etc/apt/sources.list.d/debian.sources; fi \
       && apt-get update && apt-get install --yes --no-install-recommends ffmpeg \
       && rm -rf /var/lib/apt/lists/*; fi
 COPY images/requirements/build.txt images/requirements/${SERVICE}.txt ./

@@ -65,6 +65,21 @@
 {{- end }}
 {{- end }}
 
+{{/* Refuses what a StatefulSet that is there cannot become: a server that joins a cluster erases what it had alone. */}}
+{{- define "whisper-webui.checkEarlier" -}}
+{{- with lookup "apps/v1" "StatefulSet" .Release.Namespace (printf "%s-nats" (include "whisper-webui.fullname" .)) -}}
+  {{- $had := int .spec.replicas -}}
+  {{- $wanted := int $.Values.nats.replicas -}}
+  {{- if ne (gt $had 1) (gt $wanted 1) -}}
+    {{- fail (printf "nats.replicas cannot go from %d to %d: streams do not come along, and a server that joins a cluster erases its own. Back up and restore (docs/nats.md), or keep nats.replicas=%d" $had $wanted $had) -}}
+  {{- end -}}
+  {{- $size := (first .spec.volumeClaimTemplates).spec.resources.requests.storage -}}
+  {{- if ne (include "whisper-webui.bytes" $size) (include "whisper-webui.bytes" $.Values.nats.storage.size) -}}
+    {{- fail (printf "nats.storage.size cannot go from %s to %s by an upgrade alone: resize the claims and delete the StatefulSet with --cascade=orphan first (docs/nats.md); volumes cannot shrink" $size $.Values.nats.storage.size) -}}
+  {{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* Copies of each stream: three where there are three servers. */}}
 {{- define "whisper-webui.streamReplicas" -}}
 {{- min 3 (int (ternary .Values.nats.replicas .Values.nats.external.replicas .Values.nats.enabled)) -}}
