@@ -182,7 +182,7 @@ def test_an_endpoint_that_scales_to_zero_is_known_by_its_component(
     assert "none while idle" in operator.run("up", "--plan").err, "before there is one it is remembered"
     account.have_endpoint("mine")
     account.plane.sagemaker.components["mine-component"] = Thing(
-        {"EndpointName": "mine"}, "arn:aws:component/mine"
+        {"EndpointName": "mine", "Specification": {}}, "arn:aws:component/mine"
     )
     refused = operator.run("up", "--plan", "--endpoint", "mine", "--scale-to-zero", "no")
     assert refused.status == 64
