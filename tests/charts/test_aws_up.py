@@ -189,6 +189,19 @@ def test_an_endpoint_that_scales_to_zero_is_known_by_its_component(
     assert "mine exists and was made with yes" in refused.err
 
 
+def test_images_are_asked_for_with_options_that_there_are(account: Account, operator: Operator) -> None:
+    """The deployments here have a stand-in for it, as it builds for minutes and wants a clean checkout."""
+    text = (ROOT / "deploy/aws/up").read_text()
+    found = re.search(r'"\$\{IMAGES:-\$HERE/images.sh\}" (.*)', text)
+    assert found
+    registry = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com"
+    given = found[1].replace('"$registry"', registry).replace('"$NAME"', "second").split()
+    given = ["1.0" if option == '"$IMAGE_TAG"' else option for option in given]
+    run = operator.run("images.sh", "--dry-run", "--allow-dirty", *given)
+    assert run.status == 0, run.said
+    assert f"{registry}/second-gateway:1.0" in run.said
+
+
 def test_interrupted_it_says_how_to_go_on(account: Account, operator: Operator) -> None:
     run = operator.run("up", "--yes", *with_endpoint(account), STOP_AT="execute-change-set")
     assert run.status == 130
