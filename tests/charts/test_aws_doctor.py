@@ -15,6 +15,7 @@ from tests.charts.aws_account import EXPIRED, PASSWORD, Account
 from tests.charts.aws_operator import Operator, Run
 from tests.charts.stack_states import OUTPUTS
 
+pytestmark = pytest.mark.xdist_group("aws")  # one emulation for all
 SERVICES = ("gateway", "auth", "chunker", "transcriber", "provision")
 APP = "whisper-webui-app"
 

@@ -1,9 +1,12 @@
 """deploy/aws/down: what goes, in which order, and what is kept."""
 
+import pytest
+
 from tests.charts.aws_account import PASSWORD, Account
 from tests.charts.aws_operator import Operator
 from tests.charts.test_aws_doctor import have_deployment
 
+pytestmark = pytest.mark.xdist_group("aws")  # one emulation for all
 GONE = [f"delete whisper-webui-{kind}" for kind in ("app", "cluster", "network")]
 
 

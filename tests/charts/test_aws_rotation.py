@@ -14,6 +14,7 @@ from tests.charts.aws_account import PASSWORD, Account
 from tests.charts.aws_operator import Operator
 from tests.charts.test_aws_doctor import have_deployment
 
+pytestmark = pytest.mark.xdist_group("aws")  # one emulation for all
 CREDENTIALS = "whisper-webui-credentials-1a2b"
 
 

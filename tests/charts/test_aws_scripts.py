@@ -7,6 +7,7 @@ import pytest
 from tests.charts.aws_account import Account
 from tests.charts.aws_operator import ROOT, Operator, Run
 
+pytestmark = pytest.mark.xdist_group("aws")  # one emulation for all
 FOLDER = ROOT / "deploy/aws"
 COMMANDS = ("up", "down", "doctor", "rotate-credentials")
 STACK = "whisper-webui-cluster"

@@ -15,7 +15,10 @@ from tests.charts.templates import TEMPLATES, template
 from tests.sagemaker_states import Thing
 
 DENIED = ("AccessDenied", "User: me is not authorized to perform: cloudformation:DescribeStacks", 403)
-pytestmark = pytest.mark.timeout(400)  # two whole deployments, on a machine that does other things too
+pytestmark = [
+    pytest.mark.xdist_group("aws"),  # one emulation for all
+    pytest.mark.timeout(400),  # two whole deployments, on a machine that does other things too
+]
 STACKS = [f"whisper-webui-{kind}" for kind in ("network", "cluster", "app")]
 
 
