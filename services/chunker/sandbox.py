@@ -27,6 +27,9 @@ LOADERS = (
 """What the kernel runs in order to load a program."""
 INHERITED = ("PATH", "LD_LIBRARY_PATH")
 """All that the process inherits of ours: the NATS key and credentials of AWS are none of its business."""
+TRIAL = ("-nostdin", "-v", "error", "-f", "s16le", "-i", "pipe:0", "-f", "s16le", "pipe:1")
+"""What it does with a recording, on a small scale: another version may need other system calls for it."""
+SILENCE = bytes(6_400)
 TRIAL_SECONDS = 60.0
 
 IN_FORCE = Gauge(
@@ -81,40 +84,53 @@ def tried(*, required: bool = False) -> Sandbox:
 
 
 def _reduced(whole: Sandbox) -> Sandbox:
-    """`whole` without what fails here, or without anything where ffmpeg does not start in the rest."""
+    """`whole` without what fails here, or in which ffmpeg does not decode."""
     missing, failure = _trial(whole)
     if not _filter():
         missing[confinement.SYSTEM_CALLS] = f"no list of system calls for {platform.machine()}"
     if failure:
-        bare = Sandbox(decoder=whole.decoder, in_force=())
-        _, without = _trial(bare)
-        if without:
-            raise Misconfigured(f"{whole.decoder} does not run: {without}")
-        missing = dict.fromkeys(whole.in_force, f"ffmpeg does not start in it: {failure}")
+        _check_decoder(whole.decoder)
+        missing |= _in_the_way(whole, failure)
     in_force = tuple(name for name in whole.in_force if name not in missing)
     return msgspec.structs.replace(whole, in_force=in_force, missing=missing)
 
 
+def _check_decoder(decoder: str) -> None:
+    _, failure = _trial(Sandbox(decoder=decoder, in_force=()))
+    if failure:
+        raise Misconfigured(f"{decoder} does not run: {failure}")
+
+
+def _in_the_way(whole: Sandbox, failure: str) -> dict[str, str]:
+    """The one protection that ffmpeg does not get along with, or all of them."""
+    reason = f"ffmpeg does not decode in it: {failure}"
+    for name in (confinement.SYSTEM_CALLS, confinement.FILES):
+        others = tuple(other for other in whole.in_force if other != name)
+        if not _trial(msgspec.structs.replace(whole, in_force=others))[1]:
+            return {name: reason}
+    return dict.fromkeys(whole.in_force, reason)
+
+
 def _trial(sandbox: Sandbox) -> tuple[dict[str, str], str]:
-    """Reasons by protection that failed; and what ffmpeg said where it did not start."""
+    """Reasons by protection that failed; and what ffmpeg said where it did not decode a little silence."""
     with subprocess.Popen(
-        sandbox.command(["-version"], mode=confinement.TRY),
+        sandbox.command(TRIAL, mode=confinement.TRY),
         env=environ(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as done:
         hung = threading.Timer(TRIAL_SECONDS, done.kill)
         hung.start()
         try:
-            _, errors = done.communicate()
+            decoded, errors = done.communicate(SILENCE)
         finally:
             hung.cancel()
     said = errors.decode(errors="replace").splitlines()
     named = [line.removeprefix(confinement.MARK) for line in said if line.startswith(confinement.MARK)]
     reasons = dict(line.split(" ", 1) for line in named if line.split(" ", 1)[0] in sandbox.in_force)
-    failure = "" if done.returncode == 0 else (said or [f"exit code {done.returncode}"])[-1]
-    return reasons, failure
+    worked = done.returncode == 0 and decoded == SILENCE
+    return reasons, "" if worked else (said or [f"exit code {done.returncode}"])[-1]
 
 
 def _filter() -> bytes:

@@ -1,7 +1,7 @@
 """Which system calls a decoder has any use for, as a filter for the kernel; the others do not exist for it.
 
-Found by tracing ffmpeg 5.1 over every format, with those added that the C library may take instead. None of
-them makes a socket, a process, a signal to another process, or a look into another's memory.
+Found by tracing ffmpeg 5.1 and 7.1 over every format, with those added that the C library may take instead.
+None of them makes a socket, a process, a signal to another process, or a look into another's memory.
 """
 
 import errno
@@ -17,6 +17,7 @@ NUMBERS: Final = {
     "pread64": (17, 67),
     "lseek": (8, 62),
     "close": (3, 57),
+    "dup": (32, 23),
     "fstat": (5, 80),
     "newfstatat": (262, 79),
     "openat": (257, 56),

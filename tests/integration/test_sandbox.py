@@ -254,6 +254,17 @@ def test_a_protection_that_cannot_be_had_is_named_and_may_be_required(
         sandbox.tried(required=True)
 
 
+def test_a_decoder_that_starts_but_cannot_decode_goes_without_what_is_in_its_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """ffmpeg 7 was the first to call `dup`, and only once it had a recording. Here it cannot write."""
+    monkeypatch.delitem(system_calls.NUMBERS, "write")
+    found = sandbox.tried()
+    assert "ffmpeg does not decode in it" in found.missing[confinement.SYSTEM_CALLS]
+    others = tuple(name for name in limits().sandbox.in_force if name != confinement.SYSTEM_CALLS)
+    assert found.in_force == others
+
+
 @pytest.fixture
 async def spool(tmp_path: Path) -> Spool:
     return Spool(tmp_path, 1_000_000)
