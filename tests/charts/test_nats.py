@@ -189,6 +189,7 @@ def test_servers_stop_and_start_one_after_the_other(rendered: Rendered) -> None:
     assert len(lame) == 2
     assert pod["terminationGracePeriodSeconds"] > sum(lame) + 10
     assert spec["podManagementPolicy"] == "Parallel"
+    assert spec["minReadySeconds"] == 15
     assert manifests.of("PodDisruptionBudget")[NAME]["spec"]["maxUnavailable"] == 1
     assert manifests.of("Service")[f"{NAME}-headless"]["spec"]["publishNotReadyAddresses"] is True
     [server] = [one for one in pod["containers"] if one["name"] == "nats"]

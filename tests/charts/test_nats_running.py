@@ -110,13 +110,19 @@ async def _check_disk_replaced(pods: NatsPods) -> None:
 
 
 async def _check_has_all(pods: NatsPods, server: int) -> None:
-    """Streams and the state of consumers, as this server itself says."""
-    found = await pods.servers[server].monitored("/jsz?streams=1&consumers=1")
+    """Streams and consumers, as this server itself says; newer servers may be ready a moment before that."""
+    await until(lambda: _has_all(pods.servers[server]))
+
+
+async def _has_all(server: ConfiguredNats) -> bool:
+    found = await server.monitored("/jsz?streams=1&consumers=1")
     streams = {stream["name"]: stream for stream in found["account_details"][0]["stream_detail"]}
-    assert streams.keys() == set(Stream)
-    assert streams[Stream.RES]["state"]["messages"] == 6
-    consumers = [one["name"] for stream in streams.values() for one in stream.get("consumer_detail") or ()]
-    assert sorted(consumers) == sorted(consumer.name for consumer in topology.CONSUMERS)
+    consumers = {one["name"] for stream in streams.values() for one in stream.get("consumer_detail") or ()}
+    return (
+        streams.keys() == set(Stream)
+        and streams[Stream.RES]["state"]["messages"] == 6
+        and consumers == {consumer.name for consumer in topology.CONSUMERS}
+    )
 
 
 async def _check_renewal(pods: NatsPods) -> None:
