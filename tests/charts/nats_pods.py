@@ -94,17 +94,6 @@ class NatsPods:
         done = await asyncio.create_subprocess_exec(binary(), *map(kubelet.below, arguments))
         assert await done.wait() == 0
 
-    async def replace_disk(self, number: int) -> None:
-        """The server with this number comes back with an empty volume and another key."""
-        server = self.servers[number]
-        await server.stop()
-        shutil.rmtree(server.config.parents[2] / "data/jetstream")
-        environ = {**server.environ, "JETSTREAM_KEY": f'"{"1" * 64}"'}
-        self.servers[number] = ConfiguredNats(
-            server.config, monitor=self.ports[number].monitor, environ=environ
-        )
-        await self.servers[number].start()
-
     def _certificate(self) -> Object:
         """Of nats.tls.mode=secret: for loopback, where the servers are."""
         self.authority.sign(["localhost"], self.folder)
