@@ -13,7 +13,7 @@ import aiohttp
 from services.dev.nats_server import binary
 from services.dev.processes import stop
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 
 
 class ConfiguredNats:

@@ -47,6 +47,7 @@ def on_disk(server: ConfiguredNats, text: bytes) -> bool:
     return any(text in path.read_bytes() for path in data.rglob("*") if path.is_file())
 
 
+@pytest.mark.timeout(300)  # servers of 2.10 may take a minute to catch up
 async def test_three_servers_keep_three_copies_through_a_kill(rendered: Rendered, tmp_path: Path) -> None:
     pods = NatsPods(rendered(given=LOOPBACK), tmp_path)
     await pods.laid_out()

@@ -55,9 +55,9 @@ async def test_a_retry_is_a_new_attempt_that_a_chunker_is_told_of(
     assert (await commands(bus, job))[waiting] == 1
     command = await bus.last(Stream.CTL, waiting)
     assert command is not None
-    assert msgspec.json.decode(command.data, type=StartJob) == StartJob(
-        owner=OWNER, job=job, run=0, attempt=1
-    )
+    told = msgspec.json.decode(command.data, type=StartJob)
+    assert told == StartJob(owner=OWNER, job=job, run=0, attempt=1, trace=told.trace)
+    assert told.trace, "it goes on in the trace of the upload"
 
 
 async def test_a_retry_asked_for_many_times_at_once_is_one_attempt(
