@@ -21,6 +21,9 @@ PACKAGES = "python3,python3-venv,ca-certificates,netbase,tzdata"
 """What the real image has of Debian and of its own making, as far as we use it."""
 COMMANDS = ("buildah", "podman", "runc", "mmdebstrap")
 NAME = "localhost/whisper-webui-{}:test"
+BUSY = "sealing memfd copy: Device or resource busy"
+"""What buildah 1.28 says now and then on a machine under load; the same step succeeds the next time."""
+TRIES = 4
 ISOLATION = (
     *("--read-only", "--read-only-tmpfs=false", "--tmpfs=/tmp:rw,size=256m,mode=1777"),
     *("--cap-drop=all", "--security-opt=no-new-privileges", "--network=host", "--pull=never"),
@@ -96,7 +99,13 @@ def build(service: str, **arguments: str) -> int:
     given = [f"--build-arg={name}={value}" for name, value in {"SERVICE": service, **arguments}.items()]
     certificates = "--volume=/etc/ssl/certs:/etc/ssl/certs:ro"  # of a proxy on the way to the package index
     options = ["--pull-never", "--network=host", "--layers", "--format=docker", certificates]
-    run("buildah", "bud", *options, *given, f"--tag={NAME.format(service)}", ROOT)
+    command = ("buildah", "bud", *options, *given, f"--tag={NAME.format(service)}", str(ROOT))
+    said = ""
+    for _ in range(TRIES):
+        said = run(*command, check=False)
+        if BUSY not in said:
+            break
+    assert "Successfully tagged" in said, said[-4000:]
     return int(run("podman", "image", "inspect", "--format={{.Size}}", NAME.format(service)))
 
 
