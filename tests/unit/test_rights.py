@@ -14,6 +14,7 @@ VERBS = {
     "last": ("DIRECT.GET.{}", "DIRECT.GET.{}.>"),
     "scanned": ("DIRECT.GET.{}", "DIRECT.GET.{}.>"),
     "next": ("DIRECT.GET.{}",),
+    "_all": ("DIRECT.GET.{}",),
     "at": ("STREAM.MSG.GET.{}",),
     "remove": ("STREAM.MSG.GET.{}", "STREAM.MSG.DELETE.{}"),
     "subjects": ("STREAM.INFO.{}",),
