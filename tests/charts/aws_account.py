@@ -24,7 +24,7 @@ from tests.charts.stack_states import CloudFormation
 from tests.sagemaker_states import Refused, Thing
 
 Parameters = dict[str, Any]
-MOTO = ("secretsmanager", "ec2", "elasticloadbalancing", "acm", "s3", "kms", "logs")
+MOTO = ("secretsmanager", "ec2", "elasticloadbalancing", "acm", "s3", "kms", "logs", "tagging")
 PASSWORD = "generated-by-cloudformation-8f3a"
 QUOTAS = {"L-1216C47A": 32.0, "L-34B43A08": 32.0, "L-F678F1CE": 5.0, "L-0263D0A3": 5.0}
 EXPIRED = ("ExpiredTokenException", "The security token included in the request is expired", 403)

@@ -79,7 +79,11 @@ def test_data_go_when_asked_for(account: Account, operator: Operator) -> None:
     account.client("s3").create_bucket(
         Bucket="whisper-webui-models", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
-    account.client("s3").put_object(Bucket="whisper-webui-models", Key="model.tar.gz", Body=b"model")
+    account.client("s3").put_bucket_versioning(
+        Bucket="whisper-webui-models", VersioningConfiguration={"Status": "Enabled"}
+    )
+    for body in (b"model", b"a newer one"):
+        account.client("s3").put_object(Bucket="whisper-webui-models", Key="model.tar.gz", Body=body)
     run = operator.run("down", "--yes", "--delete-data")
     assert run.status == 0, run.said
     assert any("delete persistentvolumeclaim --all" in command for command in operator.commands())
