@@ -91,3 +91,26 @@ def test_data_go_when_asked_for(account: Account, operator: Operator) -> None:
     assert "DeletedDate" in described
     assert account.client("s3").list_buckets()["Buckets"] == []
     assert account.client("ec2").describe_volumes()["Volumes"] == []
+
+
+def test_data_that_an_earlier_run_has_kept_go_when_asked_for(account: Account, operator: Operator) -> None:
+    """The stack is gone and tells nothing any more; what it made still has its name as a tag."""
+    have_deployment(account, operator)
+    secrets, s3, kms = (account.client(name) for name in ("secretsmanager", "s3", "kms"))
+    stack = {"Key": "aws:cloudformation:stack-name", "Value": "whisper-webui-app"}
+    kept = secrets.create_secret(Name="whisper-webui-credentials-9z8y", SecretString="{}", Tags=[stack])
+    other = secrets.create_secret(
+        Name="others-credentials", SecretString="{}", Tags=[{**stack, "Value": "others-app"}]
+    )
+    key = kms.create_key(Tags=[{"TagKey": stack["Key"], "TagValue": stack["Value"]}])["KeyMetadata"]["KeyId"]
+    assert operator.run("down", "--yes").status == 0
+    assert not account.stacks.stacks
+
+    run = operator.run("down", "--yes", "--delete-data")
+
+    assert run.status == 0, run.said
+    assert "DeletedDate" in secrets.describe_secret(SecretId=kept["ARN"])
+    assert "DeletedDate" not in secrets.describe_secret(SecretId=other["ARN"])
+    assert kms.describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "PendingDeletion"
+    assert "no bucket of models was found" in run.said
+    assert s3.list_buckets()["Buckets"] == []
