@@ -23,6 +23,7 @@
 
 set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+. "$(dirname "${BASH_SOURCE[0]}")/third_parties.sh"
 ALL=(gateway auth chunker transcriber provision)
 PUSH='' REGISTRY='' PREFIX=whisper-webui TAG='' PLATFORMS=linux/amd64,linux/arm64 MIRROR='' ALLOW_DIRTY='' DRY_RUN=''
 BASE_REGISTRY=${BASE_REGISTRY:-} PIP_INDEX_URL=${PIP_INDEX_URL:-} DEBIAN_MIRROR=${DEBIAN_MIRROR:-}
@@ -243,12 +244,6 @@ mirror() {
       run podman manifest push --all "$from" "docker://$REGISTRY/$repository:$tag"
     fi
   done < <(third_parties)
-}
-
-# Repository and tag of each image that values.yaml names besides ours.
-third_parties() {
-  awk '$1 == "repository:" { repository = $2 } $1 == "tag:" && repository ~ /nats/ { print repository, $2 }' \
-    "$ROOT/charts/whisper-webui/values.yaml"
 }
 
 read_options "$@"

@@ -9,7 +9,7 @@ import yaml
 from tests.aws_control_plane import ACCOUNT
 from tests.charts.aws_account import EXPIRED, THROTTLED, Account
 from tests.charts.aws_operator import ROOT, Operator
-from tests.charts.rendering import render
+from tests.charts.rendering import render, values_of
 from tests.charts.stack_states import OUTPUTS
 from tests.charts.templates import TEMPLATES, template
 from tests.sagemaker_states import Thing
@@ -119,11 +119,13 @@ def test_a_network_of_ones_own_is_remembered(account: Account, operator: Operato
 
 
 def test_china_gets_its_values_registries_and_arns(account: Account, operator: Operator) -> None:
-    for repository in ("nats", "natsio/nats-server-config-reloader"):
-        account.plane.push(repository)
+    nats = values_of(["values.yaml"])["nats"]
+    account.plane.push(nats["image"]["repository"], nats["image"]["tag"])
+    account.plane.push(nats["reloader"]["image"]["repository"], "of-an-earlier-chart")
     run = operator.run("up", "--yes", "--region", "cn-northwest-1", *with_endpoint(account))
     assert run.status == 0, run.said
     commands = "\n".join(operator.commands())
+    assert "natsio/nats-server-config-reloader\n" in run.said.split("or to copy:")[1]
     assert "values-china.yaml" in commands
     controller = "961992271922.dkr.ecr.cn-northwest-1.amazonaws.com.cn/amazon/aws-load-balancer-controller"
     assert f"image.repository={controller}" in commands
