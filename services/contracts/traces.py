@@ -7,6 +7,7 @@ Messages of versions that knew none get one that follows from the job's id, so t
 import hashlib
 import re
 import secrets
+from functools import lru_cache
 from typing import Final
 
 HEADER: Final = "traceparent"
@@ -38,6 +39,7 @@ def made() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
+@lru_cache(maxsize=4096)
 def of_job(job: str, trace: str) -> str:
     """What a message about this job carries in `trace`, or what stands for it in an older one."""
     if (found := known(trace)) is not None:

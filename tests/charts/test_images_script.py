@@ -108,7 +108,7 @@ async def ecr(shop: Shop) -> AsyncIterator[Any]:
 
 
 def test_shellcheck_finds_nothing() -> None:
-    command = ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", ROOT / SCRIPT]
+    command = ["shellcheck", "--external-sources", "--source-path=SCRIPTDIR", str(ROOT / SCRIPT)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
