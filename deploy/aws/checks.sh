@@ -55,6 +55,7 @@ check_tools() {
   check_tool helm 3.14 "helm version --short" 'v\([0-9.]*\)' "install Helm 3.14 or newer"
   check_python
   check_builder
+  check_tree
 }
 
 # check_tool NAME MINIMUM COMMAND PATTERN FIX
@@ -87,16 +88,35 @@ sys.exit(sys.version_info < (3, 11) or None in found)' 2>/dev/null; then
   fi
 }
 
+# What images.sh would refuse, told before a cluster is made; images that are in ECR need none of it.
 check_builder() {
-  local builder
-  for builder in docker podman; do
-    if command -v "$builder" >/dev/null; then
-      pass "image builder" "$builder"
-      return
+  local fix="or have the images in ECR before (deploy/aws/images.sh on another machine)"
+  if ! command -v docker >/dev/null; then
+    if command -v podman >/dev/null; then
+      pass "image builder" podman
+    else
+      warn "image builder" "neither docker nor podman is on PATH" "install one, $fix"
     fi
-  done
-  warn "image builder" "neither docker nor podman is on PATH" \
-    "install one, or have the images in ECR before (deploy/aws/images.sh on another machine)"
+  elif ! docker buildx version >/dev/null 2>&1; then
+    warn "image builder" "docker has no buildx, which builds for several platforms" "install it, $fix"
+  elif ! docker info >/dev/null 2>&1; then
+    warn "image builder" "the Docker daemon cannot be reached" "start it, or join the group docker, $fix"
+  else
+    pass "image builder" docker
+  fi
+}
+
+check_tree() {
+  local changes
+  if ! changes=$(git -C "$ROOT" status --porcelain 2>/dev/null); then
+    warn "working tree" "$ROOT is no git repository, and images are named after a commit" \
+      "clone the project with git, or give --image-tag of images that are in ECR"
+  elif [ -n "$changes" ]; then
+    warn "working tree" "has changes that are not committed ($(wc -l <<<"$changes") files), and images are named after a commit" \
+      "commit them, or give --image-tag of images that are in ECR"
+  else
+    pass "working tree" "nothing that is not committed"
+  fi
 }
 
 # --- the account ---------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ That happens where an operator gave a consumer a `max_deliver`; ours have none.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -124,7 +124,7 @@ class Undelivered:
         await self._bus.create(topology.gap(run, command.chunk, command.attempt), msgspec.json.encode(event))
 
 
-def _log_keys(original: Stored) -> dict[str, str]:
+def _log_keys(original: Stored) -> Mapping[str, str]:
     """What the log lines about a command or a chunk carry, be it readable or not."""
     try:
         work = msgspec.json.decode(

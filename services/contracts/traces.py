@@ -7,6 +7,7 @@ Messages of versions that knew none get one that follows from the job's id, so t
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
 
@@ -48,7 +49,8 @@ def of_job(job: str, trace: str) -> str:
     return f"00-{digest[:32]}-{digest[32:48]}-01"
 
 
-def log_keys(job: str, trace: str) -> dict[str, str]:
+@lru_cache(maxsize=4096)
+def log_keys(job: str, trace: str) -> Mapping[str, str]:
     """What every log line about a job carries."""
     return {"job_id": job, "trace_id": of_job(job, trace).split("-")[1]}
 

@@ -15,7 +15,7 @@ CALLER = web.RequestKey("caller", Identity)
 
 async def by_token(request: web.Request) -> Identity:
     """Who the request's token or cookie says."""
-    return await request.app[DOOR].identify(request)
+    return (await request.app[DOOR].presented(request)).identity
 
 
 async def caller(request: web.Request) -> Identity:

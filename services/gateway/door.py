@@ -54,12 +54,11 @@ class Door:
         self._public_url = settings.public_url
         self._trusted_proxies = settings.trusted_proxies
 
-    async def identify(self, request: web.Request) -> Identity:
-        """Who is asking; raises `Unauthorized`, `WrongOrigin`, or `Unavailable` without keys to check by."""
-        return (await self.presented(request)).identity
-
     async def presented(self, request: web.Request) -> Presented:
-        """The request's own token: a bearer's access or personal token, else the cookie's refresh token."""
+        """The request's own token: a bearer's access or personal token, else the cookie's refresh token.
+
+        Raises `Unauthorized`, `WrongOrigin`, or `Unavailable` without keys to check by.
+        """
         token, wanted = self._found(request)
         if wanted is TokenType.ACCESS and is_personal(token):
             return Presented(token=token, identity=_bearer_of(await self.tokens.check(token)))

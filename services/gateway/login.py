@@ -116,7 +116,7 @@ async def post_logout(request: web.Request) -> web.Response:
 async def get_me(request: web.Request) -> web.Response:
     """Who the caller is."""
     entrance = request.app[DOOR]
-    identity = await entrance.identify(request)
+    identity = (await entrance.presented(request)).identity
     me = Me(username=identity.user, roles=identity.roles, scopes=identity.scopes, notice=entrance.notice)
     return json_response(me, headers=NO_STORE)
 

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import subprocess
 from typing import Any
 
 import pytest
@@ -83,6 +84,21 @@ def have_deployment(account: Account, operator: Operator, arn: str = "") -> None
     (operator.cluster / "release-whisper-webui").write_text("deployed")
 
 
+def tree(operator: Operator) -> dict[str, str]:
+    """What makes git take a new working tree without changes for the project's."""
+    folder = operator.home / "tree"
+    environ = {"GIT_DIR": str(folder / ".git"), "GIT_WORK_TREE": str(folder)}
+    folder.mkdir()
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+    person = ("-c", "user.name=Operator", "-c", "user.email=operator@example.org")
+    subprocess.run(
+        ["git", *person, "commit", "--quiet", "--allow-empty", "--message=All"],
+        env={**operator.environ, **environ},
+        check=True,
+    )
+    return environ
+
+
 def put_accounts(account: Account, value: Any) -> None:
     """The accounts' secret."""
     account.client("secretsmanager").create_secret(
@@ -92,7 +108,7 @@ def put_accounts(account: Account, value: Any) -> None:
 
 def test_of_a_good_deployment_everything_is_well(account: Account, operator: Operator) -> None:
     have_deployment(account, operator, certificate(account, days=200))
-    run = operator.run("doctor", "--json")
+    run = operator.run("doctor", "--json", **tree(operator))
     results = found(run)
     # The command line in the tests is version 1, which can be had as a package of Python.
     not_well = {name: one for name, one in results.items() if one["state"] != "PASS" and name != "tool aws"}
@@ -186,6 +202,24 @@ def test_before_up_what_would_fail_later_is_found(account: Account, operator: Op
     assert results["service sagemaker"]["state"] == "FAIL"
     assert "/nowhere/python is missing" in results["project Python"]["said"]
     assert "cluster" not in results
+
+
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [("buildx version", "has no buildx"), ("info", "daemon cannot be reached")],
+)
+def test_an_image_builder_that_cannot_build_is_found(operator: Operator, refused: str, said: str) -> None:
+    results = found(operator.run("doctor", "--before-up", "--json", DOCKER_REFUSES=refused))
+    assert results["image builder"]["state"] == "WARN"
+    assert said in results["image builder"]["said"]
+
+
+def test_changes_after_which_images_could_not_be_named_are_found(operator: Operator) -> None:
+    environ = tree(operator)
+    (operator.home / "tree" / "new.py").touch()
+    results = found(operator.run("doctor", "--before-up", "--json", **environ))
+    assert results["working tree"]["state"] == "WARN"
+    assert "not committed (1 files)" in results["working tree"]["said"]
 
 
 @pytest.mark.parametrize(
