@@ -24,7 +24,7 @@ async def page(browser: Browser, stack: StackThread) -> AsyncIterator[Page]:
     """The settings of a user; the browser's console must stay silent."""
     async with logged_in_page(browser, stack.url, stack.username, stack.password) as page:
         await page.get_by_role("link", name="Settings").click()
-        await expect(page.get_by_role("heading", name="Access tokens")).to_be_visible()
+        await expect(page.get_by_role("button", name="Make a token")).to_be_enabled()
         yield page
 
 

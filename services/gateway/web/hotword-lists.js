@@ -24,6 +24,7 @@ export class HotwordLists {
       event.preventDefault();
       this.frame.guard(() => this.#make());
     });
+    this.form.elements.make.disabled = false; // until now it would have loaded the page anew
   }
 
   start() {

@@ -26,6 +26,7 @@ export class Tokens {
     this.empty = part(root, ".tokens-empty");
     this.revokeAll = part(root, ".tokens-revoke-all");
     this.form.addEventListener("submit", (event) => this.#submitted(event));
+    this.form.elements.make.disabled = false; // until now it would have loaded the page anew
     this.copy.addEventListener("click", () => this.#copy());
     part(root, ".token-done").addEventListener("click", () => this.#hideMade());
     this.revokeAll.addEventListener("click", () => this.#askForAll());
