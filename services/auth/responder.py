@@ -19,6 +19,8 @@ log = structlog.get_logger()
 MAX_IN_HAND = 256
 """Requests at once: most wait for a password check, whose own queue is shorter."""
 ANSWER_SECONDS = 15.0
+KNOWN_SECONDS = 2
+"""Until the server is asked again whether it knows the subscription."""
 
 
 class Responder:
@@ -35,7 +37,16 @@ class Responder:
         """Take part from now on; answers follow once `run` is under way. A process is not ready before."""
         client = self._bus.client
         self._subscription = await client.subscribe(AUTH_REQUESTS, queue=AUTH_QUEUE, cb=self._take)
-        await client.flush()
+        while not await self._is_known():
+            log.warning("subscription_unconfirmed", seconds=KNOWN_SECONDS)
+
+    async def _is_known(self) -> bool:
+        """Whether the server says so: it does not where it died meanwhile, and then learns of it anew."""
+        try:
+            await self._bus.client.flush(KNOWN_SECONDS)
+        except nats.errors.FlushTimeoutError:
+            return False
+        return True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until `stop`, then finish what is in hand."""

@@ -19,10 +19,11 @@ _INPUT = re.compile(r"^Input #0, ([\w,]+), from", re.MULTILINE)
 _DURATION = re.compile(r"^  Duration: (\d+):(\d\d):(\d\d\.\d+)", re.MULTILINE)
 _STREAM = re.compile(r"^  Stream #0:\d+\S*: (Audio|Video): (\w+)", re.MULTILINE)
 _UNLISTED_CODEC = re.compile(r"Codec \((\w+)\) not on whitelist")
+# Newer releases of ffmpeg put "in#0/" before the name of what reads the input.
 _ENDS_EARLY = re.compile(
-    r"^\[(?:mov|matroska)\S* @ \w+\] (?:.*: partial file|File ended prematurely)", re.MULTILINE
+    r"^\[(?:in#0/)?(?:mov|matroska)\S* @ \w+\] (?:.*: partial file|File ended prematurely)", re.MULTILINE
 )
-_PARTIAL_PACKET = re.compile(r"^\[aac @ \w+\] Packet corrupt", re.MULTILINE)
+_PARTIAL_PACKET = re.compile(r"^\[(?:in#0/)?aac @ \w+\] Packet corrupt", re.MULTILINE)
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

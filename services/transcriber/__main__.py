@@ -1,5 +1,7 @@
 """`python -m services.transcriber`: wire the queue to the endpoint and work until SIGTERM."""
 
+import argparse
+
 from services.common.bus import connect
 from services.common.declared import until_declared
 from services.common.service import Lifecycle, load_or_exit, run
@@ -10,7 +12,8 @@ from services.transcriber.worker import Transcriber
 
 
 def main() -> None:
-    """Run the service."""
+    """Run the service; its settings are the environment's."""
+    argparse.ArgumentParser(prog="python -m services.transcriber", description=__doc__).parse_args()
     settings = load_or_exit(Settings)
 
     async def serve(lifecycle: Lifecycle) -> None:

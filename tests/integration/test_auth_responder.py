@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -105,3 +106,25 @@ async def test_a_slow_answer_over_one_connection_is_given(bus: Bus, connect_bus:
         assert await asker.answers.get() == "second"
         slow.go.set()
         assert await asker.answers.get() == "first"
+
+
+async def test_a_broker_that_dies_before_it_has_heard_of_us_hears_of_us_again(
+    broker: NatsServer, bus: Bus, connect_bus: ConnectBus
+) -> None:
+    """It is frozen first, so that it takes the subscription with it unread."""
+    assert broker.process is not None
+    async with connect_bus("gateway") as other, asyncio.timeout(60):
+        broker.process.send_signal(signal.SIGSTOP)
+        subscribed = asyncio.create_task(_answering(bus, other))
+        await asyncio.sleep(0)  # it has asked, and waits
+        await broker.kill()
+        await broker.start()
+        assert await subscribed == "second"
+
+
+async def _answering(bus: Bus, other: Bus) -> str:
+    async with responding(bus, Slow()):
+        asker = Asker(other)
+        await asker.listen()
+        await asker.ask("second")
+        return await asker.answers.get()

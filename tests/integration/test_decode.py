@@ -299,7 +299,7 @@ async def test_a_decoder_over_its_processor_time_keeps_what_it_gave(
 async def test_small_files_that_ask_for_much_memory_are_refused(spool: Spool, bomb: str) -> None:
     """Without limits the first takes 801 MB and 14 s, the second 1.2 GB."""
     before = largest_child()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await refused(small_bombs()[bomb], spool)
     assert largest_child() <= max(before, 640 * MIB)  # other tests' children may have been larger
 
@@ -379,7 +379,7 @@ def test_a_careless_decoder_would_follow_them(canary: Canary) -> None:
         check=False,
     )
     assert len(naive.stdout) > SAMPLE_RATE
-    hls = canary.folder / "radio.mp3"
+    hls = canary.folder / "radio.m3u8"  # ffmpeg 7.1 takes no other name for one
     hls.write_text(canary.playlists()["hls_http"])
     allowed = ["-protocol_whitelist", "file,http,tcp"]
     subprocess.run(["ffmpeg", "-v", "quiet", *allowed, "-i", str(hls), "-f", "null", os.devnull], check=False)

@@ -52,6 +52,9 @@ def test_no_sound_has_a_cause(said: str, expected: Problem) -> None:
         log() + "[mov,mp4,m4a,3gp,3g2,mj2 @ 0x55] stream 0, offset 0x12192c: partial file\n",
         log("matroska,webm") + "[matroska,webm @ 0x55] File ended prematurely\n",
         log("aac") + "[aac @ 0x55] Packet corrupt (stream = 0, dts = NOPTS).\n",
+        log() + "[in#0/mov,mp4,m4a,3gp,3g2,mj2 @ 0x55] stream 0, offset 0x1aa96: partial file\n",
+        log("matroska,webm") + "[in#0/matroska,webm @ 0x55] File ended prematurely\n",
+        log("aac") + "[in#0/aac @ 0x55] Packet corrupt (stream = 0, dts = 358400).\n",
     ],
 )
 def test_a_file_that_ends_inside_its_sound_is_cut_short(said: str) -> None:
