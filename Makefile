@@ -2,6 +2,10 @@
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
 
+# Tests wait for processes more than they compute: on two cores one more worker takes a quarter off.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+PARALLEL := --numprocesses $(WORKERS) --dist loadgroup
+
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test lint charts clean bench chaos fuzz images
 
@@ -18,7 +22,7 @@ run: setup ## Run the whole system on http://localhost:8080 (PORT=... for anothe
 	@exec $(PYTHON) -m services.dev
 
 test: setup-test lint ## Lint, type-check and run every test but the slow ones
-	@$(PYTHON) -m pytest -m "not slow" --numprocesses auto --dist loadgroup
+	@$(PYTHON) -m pytest -m "not slow" $(PARALLEL)
 
 lint: setup-test ## Check style and types
 	@$(PYTHON) -m ruff check .
@@ -26,7 +30,7 @@ lint: setup-test ## Check style and types
 	@$(PYTHON) -m mypy
 
 charts: setup-test ## Check the Helm chart and the other files of deployment alone
-	@$(PYTHON) -m pytest -m "not slow" tests/charts
+	@$(PYTHON) -m pytest -m "not slow" $(PARALLEL) tests/charts
 
 bench: bench-upload bench-chunker bench-cuts bench-pipeline bench-fairness bench-endpoint bench-hotwords bench-load bench-api ## Run every benchmark (about three hours) and write bench/RESULTS.md
 

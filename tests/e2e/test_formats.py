@@ -7,7 +7,7 @@ import pytest
 from tests.api import Api
 from tests.speech import FORMATS, recording, word_error_rate
 
-SECONDS = 75.0
+SECONDS = 45.0
 WORD_ERRORS = 0.15
 """The bundled model makes 5-6 % on such speech."""
 
