@@ -12,15 +12,13 @@ from nats.aio.subscription import Subscription
 
 from services.common.bus import Bus
 from services.contracts.claims import AuthReply, AuthRequest, Refused
-from services.contracts.topology import AUTH_QUEUE, AUTH_REQUESTS
+from services.contracts.topology import AUTH_QUEUE, AUTH_REQUESTS, Stream
 
 log = structlog.get_logger()
 
 MAX_IN_HAND = 256
 """Requests at once: most wait for a password check, whose own queue is shorter."""
 ANSWER_SECONDS = 15.0
-KNOWN_SECONDS = 2
-"""Until the server is asked again whether it knows the subscription."""
 
 
 class Responder:
@@ -37,16 +35,9 @@ class Responder:
         """Take part from now on; answers follow once `run` is under way. A process is not ready before."""
         client = self._bus.client
         self._subscription = await client.subscribe(AUTH_REQUESTS, queue=AUTH_QUEUE, cb=self._take)
-        while not await self._is_known():
-            log.warning("subscription_unconfirmed", seconds=KNOWN_SECONDS)
-
-    async def _is_known(self) -> bool:
-        """Whether the server says so: it does not where it died meanwhile, and then learns of it anew."""
-        try:
-            await self._bus.client.flush(KNOWN_SECONDS)
-        except nats.errors.FlushTimeoutError:
-            return False
-        return True
+        # The server answers in order, so it knows the subscription then. nats-py's own flush fails where the
+        # connection breaks meanwhile, and its late answer would end the client's reading.
+        await self._bus.now(Stream.TOKENS)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Answer until `stop`, then finish what is in hand."""

@@ -122,6 +122,19 @@ async def test_a_broker_that_dies_before_it_has_heard_of_us_hears_of_us_again(
         assert await subscribed == "second"
 
 
+async def test_a_broker_that_is_slow_to_hear_of_us_costs_no_connection(
+    broker: NatsServer, bus: Bus, connect_bus: ConnectBus
+) -> None:
+    assert broker.process is not None
+    async with connect_bus("gateway") as other, asyncio.timeout(60):
+        broker.process.send_signal(signal.SIGSTOP)
+        subscribed = asyncio.create_task(_answering(bus, other))
+        await asyncio.sleep(3)
+        broker.process.send_signal(signal.SIGCONT)
+        assert await subscribed == "second"
+    assert bus.breaks == 0
+
+
 async def _answering(bus: Bus, other: Bus) -> str:
     async with responding(bus, Slow()):
         asker = Asker(other)
