@@ -1,6 +1,8 @@
 # `make run` and `make test` set up everything they need; a second run starts in seconds.
 PYTHON := .venv/bin/python
 export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
+# Hundreds of processes are started here, each of which would compile the project anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 PARALLEL := --numprocesses auto --dist loadgroup
 
