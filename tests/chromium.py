@@ -4,6 +4,8 @@ import contextlib
 import shutil
 from collections.abc import AsyncIterator
 
+import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 ARGUMENTS = (
@@ -17,6 +19,8 @@ ARGUMENTS = (
 )
 EXPECT_MS = 30_000
 """Playwright's own 5 s are too short where other tests share the cores."""
+IN_THE_BROWSERS_LOOP = pytest.mark.asyncio(loop_scope="session")
+"""For tests with a `browser`, which answers in the event loop that it was started in."""
 
 
 @contextlib.asynccontextmanager
@@ -28,6 +32,21 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_browser() -> AsyncIterator[Browser]:
+    """One for all tests, as its start takes seconds."""
+    async with chromium() as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(shared_browser: Browser) -> AsyncIterator[Browser]:
+    """It, with nothing left of the test before: what a page keeps goes with its context."""
+    yield shared_browser
+    for context in shared_browser.contexts:
+        await context.close()
 
 
 @contextlib.asynccontextmanager

@@ -1,5 +1,6 @@
 """Synthetic speech whose words the bundled model knows, with the text to compare transcripts with."""
 
+import functools
 import random
 import re
 import subprocess
@@ -116,6 +117,7 @@ def _clips(seed: int, seconds: float | None, count: int | None) -> Iterator[tupl
         length += (len(rendered[place]) + len(pause)) / 2 / ESPEAK_RATE
 
 
+@functools.lru_cache(maxsize=DISTINCT_CLIPS)
 def _samples(text: str) -> bytes:
     spoken = subprocess.run([*_ESPEAK, "-v", VOICE, "--stdout", text], check=True, capture_output=True)
     return spoken.stdout[44:]  # espeak-ng writes the canonical 44-byte WAV header

@@ -6,7 +6,10 @@ import msgspec
 import pytest
 
 from tests.api import Api
+from tests.chromium import browser, shared_browser
 from tests.speech import recording
+
+__all__ = ["browser", "shared_browser"]
 
 SECONDS = 12
 MOST_WORD_ERRORS = 0.1

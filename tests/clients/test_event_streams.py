@@ -2,18 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 import requests
 from httpx_sse import aconnect_sse
-from playwright.async_api import Page
+from playwright.async_api import Browser
 from sseclient import SSEClient
 
-from tests.api import Api
-from tests.chromium import chromium, logged_in_page
+from tests.api import Api, logged_in
+from tests.chromium import IN_THE_BROWSERS_LOOP, logged_in_page
 from tests.clients.conftest import Spoken
 from tests.stack_thread import StackThread
 
@@ -92,15 +91,6 @@ async def test_sseclient_reads_openais_events(stack: StackThread, key: str, spok
     assert "".join(event["delta"] for event in deltas) == done["text"]
 
 
-@pytest.fixture
-async def page(stack: StackThread) -> AsyncIterator[Page]:
-    async with (
-        chromium() as browser,
-        logged_in_page(browser, stack.url, stack.username, stack.password) as page,
-    ):
-        yield page
-
-
 LISTEN = """
 async ([job, names]) => {
   const seen = [];
@@ -120,8 +110,16 @@ async ([job, names]) => {
 """
 
 
+@IN_THE_BROWSERS_LOOP
 async def test_the_browsers_event_source_reads_a_job_once(
-    page: Page, job: str, expected: list[tuple[int | None, str]]
+    browser: Browser, stack: StackThread, spoken: Spoken
 ) -> None:
-    seen = await asyncio.wait_for(page.evaluate(LISTEN, [job, ["cut", "text", "gap", "end"]]), SECONDS)
+    async with (
+        logged_in(stack.url, stack.username, stack.password) as api,
+        logged_in_page(browser, stack.url, stack.username, stack.password) as page,
+    ):
+        _, job = await api.submit(spoken.path)
+        expected = [(event.id, event.name) for event in await api.finished(job["id"])]
+        names = ["cut", "text", "gap", "end"]
+        seen = await asyncio.wait_for(page.evaluate(LISTEN, [job["id"], names]), SECONDS)
     assert [tuple(event) for event in seen] == expected

@@ -4,11 +4,11 @@ import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from tests.api import Api
 from tests.calls import talk
-from tests.chromium import chromium, logged_in_page
+from tests.chromium import IN_THE_BROWSERS_LOOP, logged_in_page
 from tests.speech import word_error_rate
 from tests.stack_thread import StackThread
 
@@ -47,13 +47,11 @@ async def test_a_call_becomes_the_words_of_each_party_in_their_order(api: Api, t
     assert "\nChannel 2: " in subtitles
 
 
-async def test_the_page_tells_who_spoke(stack: StackThread, tmp_path: Path) -> None:
+@IN_THE_BROWSERS_LOOP
+async def test_the_page_tells_who_spoke(browser: Browser, stack: StackThread, tmp_path: Path) -> None:
     path = tmp_path / "call in the browser.wav"
     said = talk(path, seed=62, turns=6)
-    async with (
-        chromium() as browser,
-        logged_in_page(browser, stack.url, stack.username, stack.password) as page,
-    ):
+    async with logged_in_page(browser, stack.url, stack.username, stack.password) as page:
         await expect(page.locator(".username")).to_have_text(stack.username)  # the page is at work
         await page.get_by_label("Each channel on its own (calls)").check()
         await page.locator("#file").set_input_files(path)

@@ -3,23 +3,33 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.api import Api, logged_in
-from tests.chromium import chromium, log_in, logged_in_page
+from tests.chromium import IN_THE_BROWSERS_LOOP, log_in, logged_in_page
 from tests.speech import speak
 from tests.stack_thread import StackThread
+
+pytestmark = IN_THE_BROWSERS_LOOP
 
 TRANSCRIBED_MS = 90_000
 SECTION = "/settings#hotword-lists"
 NAME = "Name of a new list"
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
+@pytest_asyncio.fixture(loop_scope="session")
+async def api(stack: StackThread) -> AsyncIterator[Api]:
+    """The administrator, without the page."""
+    async with logged_in(stack.url, stack.username, stack.password) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def other(stack: StackThread) -> AsyncIterator[Api]:
+    """Another user."""
+    async with logged_in(stack.url, "other", "another password") as client:
+        yield client
 
 
 async def make(page: Page, name: str, words: str) -> None:

@@ -4,12 +4,14 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.chromium import chromium, log_in, logged_in_page
+from tests.chromium import IN_THE_BROWSERS_LOOP, log_in, logged_in_page
 from tests.speech import recording, word_error_rate
 from tests.stack_thread import StackThread
+
+pytestmark = IN_THE_BROWSERS_LOOP
 
 MOST_WORD_ERRORS = 0.1
 TRANSCRIBED_MS = 90_000
@@ -17,13 +19,7 @@ SLOW_UPLOAD = {"uploadThroughput": 200_000, "downloadThroughput": -1}
 HOTWORDS = "[name=hotword_method][value={}]"
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, stack: StackThread) -> AsyncIterator[Page]:
     async with logged_in_page(browser, stack.url, stack.username, stack.password) as page:
         yield page
@@ -71,7 +67,7 @@ async def test_from_a_chosen_file_to_its_downloaded_transcript(page: Page, tmp_p
 
 async def test_words_come_in_order_with_times(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "long talk.ogg"
-    recording(path, seconds=120, seed=22)
+    recording(path, seconds=120, seed=21)
     await choose(page, path)
     await finished(page)
 
@@ -158,7 +154,7 @@ async def test_a_session_that_is_over_leads_to_the_login(browser: Browser, stack
 
 async def test_words_appear_before_the_upload_is_done(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "over a slow line.wav"
-    recording(path, seconds=90, seed=23)
+    recording(path, seconds=90, seed=21)
     devtools = await page.context.new_cdp_session(page)
     await devtools.send("Network.emulateNetworkConditions", {**SLOW_UPLOAD, "offline": False, "latency": 0})
     await choose(page, path)

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from services.dev.processes import free_port
 from services.dev.sagemaker_runtime import refusal
 from services.dev.stand_in_endpoint import StandIn, stand_in
-from tests.chromium import chromium, logged_in_page
+from tests.chromium import IN_THE_BROWSERS_LOOP, logged_in_page
 from tests.speech import recording
 from tests.stack_thread import StackThread
 
@@ -27,7 +28,7 @@ def endpoint() -> StandIn:
     return StandIn(seconds=0.1, capacity=1)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def own_stack(endpoint: StandIn, tmp_path: Path) -> AsyncIterator[StackThread]:
     """A stack whose endpoint is the test's."""
     async with stand_in(endpoint, free_port()) as url:
@@ -36,17 +37,15 @@ async def own_stack(endpoint: StandIn, tmp_path: Path) -> AsyncIterator[StackThr
         await asyncio.to_thread(stack.stop)
 
 
+@IN_THE_BROWSERS_LOOP
 @pytest.mark.timeout(200)
 async def test_a_gap_is_shown_with_a_button_that_fills_it(
-    own_stack: StackThread, endpoint: StandIn, tmp_path: Path
+    browser: Browser, own_stack: StackThread, endpoint: StandIn, tmp_path: Path
 ) -> None:
     path = tmp_path / "talk.mp3"
     recording(path, seconds=60, seed=21)
     endpoint.failing = lambda call: refused(call) if call == 0 else None
-    async with (
-        chromium() as browser,
-        logged_in_page(browser, own_stack.url, own_stack.username, own_stack.password) as page,
-    ):
+    async with logged_in_page(browser, own_stack.url, own_stack.username, own_stack.password) as page:
         await page.locator("#file").set_input_files(path)
         status, gap = page.locator(".job-status"), page.locator(".line.gap")
         again = gap.get_by_role("button", name="Try again")

@@ -4,24 +4,20 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.chromium import chromium, logged_in_page
+from tests.chromium import IN_THE_BROWSERS_LOOP, logged_in_page
 from tests.speech import recording
 from tests.stack_thread import StackThread
+
+pytestmark = IN_THE_BROWSERS_LOOP
 
 SECRET = re.compile(r"^whsec_[\w-]{43}$")
 TRANSCRIBED_MS = 90_000
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, stack: StackThread) -> AsyncIterator[Page]:
     async with logged_in_page(browser, stack.url, stack.username, stack.password) as page:
         await expect(page.locator(".username")).to_have_text(stack.username)
@@ -55,7 +51,7 @@ async def test_the_signing_secret_is_shown_when_asked_for_and_changed_after_a_qu
 
 async def test_a_running_job_is_stopped_and_keeps_its_text(page: Page, tmp_path: Path) -> None:
     talk = tmp_path / "unfinished speech.mp3"
-    recording(talk, seconds=600, seed=12)
+    recording(talk, seconds=600, seed=5)
     await page.locator("#file").set_input_files([talk])
     await expect(page.locator(".segment").first).to_be_visible(timeout=TRANSCRIBED_MS)
 

@@ -4,22 +4,18 @@ import re
 from collections.abc import AsyncIterator
 
 import aiohttp
-import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from tests.chromium import chromium, logged_in_page
+from tests.chromium import IN_THE_BROWSERS_LOOP, logged_in_page
 from tests.stack_thread import StackThread
+
+pytestmark = IN_THE_BROWSERS_LOOP
 
 NARROW = {"width": 360, "height": 740}
 
 
-@pytest.fixture
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, stack: StackThread) -> AsyncIterator[Page]:
     """The settings of a user; the browser's console must stay silent."""
     async with logged_in_page(browser, stack.url, stack.username, stack.password) as page:

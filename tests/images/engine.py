@@ -57,7 +57,9 @@ def _environ() -> dict[str, str]:
     settings = FOLDER / "storage.conf"
     folders = f'graphroot = "{FOLDER}/storage"\nrunroot = "{FOLDER}/run"\n'
     settings.write_text(f'[storage]\ndriver = "overlay"\n{folders}')
-    return {**os.environ, "CONTAINERS_STORAGE_CONF": str(settings), "BUILDAH_ISOLATION": "chroot"}
+    environ = {**os.environ, "CONTAINERS_STORAGE_CONF": str(settings), "BUILDAH_ISOLATION": "chroot"}
+    environ.pop("SSL_CERT_FILE", None)  # packages come by TLS, so the machine's own authorities count
+    return environ
 
 
 def run(*command: str | Path, check: bool = True) -> str:

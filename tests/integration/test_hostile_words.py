@@ -16,12 +16,12 @@ from services.auth.keys import Document
 from services.contracts.inference import InferenceResult, Segment
 from services.dev.stand_in_endpoint import StandIn
 from tests.api import Api, logged_in
-from tests.chromium import chromium, log_in, logged_in_page
+from tests.chromium import IN_THE_BROWSERS_LOOP, log_in, logged_in_page
 from tests.raw_http import sent
 from tests.small_stack import SmallStack, small_stack
 from tests.speech import recording
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+pytestmark = [IN_THE_BROWSERS_LOOP, pytest.mark.timeout(300)]
 
 RAN = "document.body.dataset.ran='yes'"
 HTML = f'<img src=x onerror="{RAN}"><script>{RAN}</script><svg onload={RAN}>{{{{7*7}}}}'
@@ -43,7 +43,7 @@ def _hostile_text(_call: int) -> web.Response:
     return web.Response(body=msgspec.json.encode(result), content_type="application/json")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def stack(secrets_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SmallStack]:
     endpoint = StandIn(seconds=0.0, capacity=2, failing=_hostile_text)
     folder = tmp_path_factory.mktemp("small")
@@ -51,13 +51,7 @@ async def stack(secrets_url: str, tmp_path_factory: pytest.TempPathFactory) -> A
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, stack: SmallStack) -> AsyncIterator[Page]:
     async with logged_in_page(browser, stack.url, "ann", PASSWORD) as page:
         yield page
