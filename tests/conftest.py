@@ -13,10 +13,9 @@ import pytest
 from services.common.bus import Bus, connect
 from services.common.settings import ServiceSettings
 from services.contracts.topology import MINIMUM_SERVER
-from services.dev.nats_server import NatsServer, nats_server
-from services.provision.declare import declare
-from services.provision.settings import Settings as ProvisionSettings
+from services.dev.nats_server import NatsServer
 from tests.api import Api, logged_in
+from tests.declared_nats import declared_nats
 from tests.stack_thread import StackThread
 
 SHARE_STACK = ("e2e", "clients", "charts")
@@ -78,9 +77,7 @@ async def other(stack: StackThread) -> AsyncIterator[Api]:
 @pytest.fixture
 async def broker(tmp_path: Path) -> AsyncIterator[NatsServer]:
     """A nats-server of the test's own, with every stream declared."""
-    async with nats_server(tmp_path / "nats") as server:
-        async with connect(ServiceSettings(nats_url=server.url), "provision", MINIMUM_SERVER) as bus:
-            await declare(bus.jetstream, ProvisionSettings(nats_url=server.url))
+    async with declared_nats(tmp_path / "nats") as server:
         yield server
 
 

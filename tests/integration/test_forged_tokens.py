@@ -12,21 +12,17 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.auth.keys import Document, Retired, new_document
 from services.auth.secrets import CURRENT
-from services.common.bus import connect
 from services.common.service import site
-from services.common.settings import ServiceSettings
 from services.contracts.claims import TokenType
 from services.contracts.identifiers import owner_token
 from services.contracts.personal_tokens import Scope, id_of, new_token, sha256_of
-from services.contracts.topology import DAY_SECONDS, MINIMUM_SERVER
-from services.dev.nats_server import nats_server
+from services.contracts.topology import DAY_SECONDS
 from services.dev.processes import free_port
 from services.gateway.app import ROUTES, create_app
 from services.gateway.cookies import NAME
 from services.gateway.settings import Settings
-from services.provision.declare import declare
-from services.provision.settings import Settings as ProvisionSettings
 from tests.auth_process import Aws, auth_process
+from tests.declared_nats import declared_nats
 from tests.forgeries import FORGERIES, Mint, now
 from tests.gateways import address
 
@@ -93,9 +89,7 @@ async def deployment(secrets_url: str, tmp_path_factory: pytest.TempPathFactory)
     aws = Aws(secrets_url)
     await aws.create_accounts({"ann": "s3cret"})
     document, rotated_out = await _signing_key(aws)
-    async with nats_server(tmp_path_factory.mktemp("nats")) as nats:
-        async with connect(ServiceSettings(nats_url=nats.url), "provision", MINIMUM_SERVER) as bus:
-            await declare(bus.jetstream, ProvisionSettings(nats_url=nats.url))
+    async with declared_nats(tmp_path_factory.mktemp("nats")) as nats:
         port = free_port()
         async with (
             _http() as http,

@@ -5,37 +5,49 @@ import functools
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import jwt
 import pytest
+import pytest_asyncio
 
 from services.contracts.claims import AUDIENCE, ISSUER
 from services.dev.nats_server import NatsServer
 from services.gateway.cookies import NAME, SECURE_NAME
 from tests.auth_process import Aws, auth_command, auth_process
 from tests.browser import Browser, browsing
+from tests.declared_nats import declared_nats
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 StartGateway = Callable[..., AbstractAsyncContextManager[Browser]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def aws(secrets_url: str) -> Aws:
-    """A Secrets Manager with one account."""
+    """A Secrets Manager with three accounts: those of bob and cat are for wrong passwords."""
     aws = Aws(secrets_url)
-    await aws.create_accounts({"ann": "s3cret"})
+    await aws.create_accounts(dict.fromkeys(("ann", "bob", "cat"), "s3cret"))
     return aws
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def broker(aws: Aws, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[NatsServer]:
+    """A broker with an auth service at it, for all tests here."""
+    async with declared_nats(tmp_path_factory.mktemp("nats")) as server, auth_process(server.url, aws):
+        yield server
+
+
+@pytest.fixture(scope="module")
 def start_gateway(broker: NatsServer) -> StartGateway:
-    """Starts gateways; auth is started by the test."""
+    """Starts gateways there."""
     return functools.partial(browsing, broker.url)
 
 
-@pytest.fixture
-async def browser(start_gateway: StartGateway, broker: NatsServer, aws: Aws) -> AsyncIterator[Browser]:
-    """A browser at a gateway with an auth service behind it."""
-    async with auth_process(broker.url, aws), start_gateway(notice="Be kind.") as browser:
+@pytest_asyncio.fixture(loop_scope="module")
+async def browser(start_gateway: StartGateway) -> AsyncIterator[Browser]:
+    """A browser at a gateway of the test's own."""
+    async with start_gateway(notice="Be kind.") as browser:
         yield browser
 
 
@@ -106,9 +118,9 @@ async def test_the_form_sets_a_cookie_that_scripts_cannot_read(browser: Browser)
 
 async def test_a_failed_form_shows_the_reason(browser: Browser) -> None:
     for form in (
-        {"username": "ann", "password": "wrong"},
-        {"username": "ann", "password": ""},
-        {"username": "ann"},
+        {"username": "bob", "password": "wrong"},
+        {"username": "bob", "password": ""},
+        {"username": "bob"},
     ):
         status, _headers, page = await browser.ask("POST", "/login", data=form)
         assert status == 200
@@ -116,12 +128,12 @@ async def test_a_failed_form_shows_the_reason(browser: Browser) -> None:
         assert not browser.cookies
 
     headers = {"Content-Type": "application/x-www-form-urlencoded; charset=no-such-charset"}
-    status, _headers, page = await browser.ask("POST", "/login", data=b"username=ann", headers=headers)
+    status, _headers, page = await browser.ask("POST", "/login", data=b"username=bob", headers=headers)
     assert (status, 'data-code="invalid_request"' in page) == (200, True)
 
     for _guess in range(6):
         status, headers, page = await browser.ask(
-            "POST", "/login", data={"username": "ann", "password": "wrong"}
+            "POST", "/login", data={"username": "bob", "password": "wrong"}
         )
     assert status == 429
     assert int(headers["Retry-After"]) >= 1
@@ -139,7 +151,7 @@ async def test_failed_json_logins_say_why(browser: Browser) -> None:
     await browser.json("POST", "/login", 415, data="hello")
     for _guess in range(6):
         status, headers, _body = await browser.ask(
-            "POST", "/login", json={"username": "bob", "password": "x"}
+            "POST", "/login", json={"username": "cat", "password": "x"}
         )
     assert status == 429
     assert "Retry-After" in headers
@@ -317,10 +329,8 @@ async def test_rotations_reject_no_session(browser: Browser, aws: Aws) -> None:
             await browser.json("GET", "/v1/me", cookie=tokens["refresh_token"])
 
 
-async def test_tokens_are_checked_while_auth_is_away_and_logins_wait(
-    start_gateway: StartGateway, broker: NatsServer, aws: Aws
-) -> None:
-    async with start_gateway() as browser:
+async def test_tokens_are_checked_while_auth_is_away_and_logins_wait(aws: Aws, tmp_path: Path) -> None:
+    async with declared_nats(tmp_path) as broker, browsing(broker.url) as browser:
         refused = await browser.json("POST", "/login", 503, json={"username": "ann", "password": "s3cret"})
         assert refused["error"]["code"] == "unavailable"
         async with auth_process(broker.url, aws):
@@ -337,11 +347,11 @@ async def test_tokens_are_checked_while_auth_is_away_and_logins_wait(
 
 
 async def test_behind_https_the_cookie_is_secure_and_bound_to_the_host(
-    start_gateway: StartGateway, broker: NatsServer, aws: Aws
+    start_gateway: StartGateway,
 ) -> None:
     public = "https://whisper.example.com"
     form = {"username": "ann", "password": "s3cret"}
-    async with auth_process(broker.url, aws), start_gateway(public_url=public) as browser:
+    async with start_gateway(public_url=public) as browser:
         status, _headers, _body = await browser.ask("POST", "/login", data=form, origin=public)
         assert status == 302
         cookie = browser.cookies[SECURE_NAME]

@@ -19,12 +19,10 @@ from services.contracts import topology
 from services.contracts.identifiers import owner_token
 from services.contracts.personal_tokens import PersonalToken, Scope, named, new_token, sha256_of
 from services.contracts.topology import DAY_SECONDS, MINIMUM_SERVER
-from services.dev.nats_server import nats_server
 from services.gateway.door import DOOR
-from services.provision.declare import declare
-from services.provision.settings import Settings as ProvisionSettings
 from tests.auth_process import Aws, auth_command, auth_process
 from tests.browser import Browser, browsing
+from tests.declared_nats import declared_nats
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -65,10 +63,9 @@ async def deployment(secrets_url: str, tmp_path_factory: pytest.TempPathFactory)
     administrator = {"password_hash": hashed("s3cret"), "roles": ["admin"]}
     await aws.create_accounts({**dict.fromkeys(users, "s3cret"), "ida": administrator})
     async with AsyncExitStack() as stack:
-        nats = await stack.enter_async_context(nats_server(tmp_path_factory.mktemp("nats")))
+        nats = await stack.enter_async_context(declared_nats(tmp_path_factory.mktemp("nats")))
         settings = ServiceSettings(nats_url=nats.url)
         bus = await stack.enter_async_context(connect(settings, "test", MINIMUM_SERVER))
-        await declare(bus.jetstream, ProvisionSettings(nats_url=nats.url))
         await stack.enter_async_context(auth_process(nats.url, aws, {"USER_TOKENS": str(MOST)}))
         here = await stack.enter_async_context(browsing(nats.url))
         there = await stack.enter_async_context(browsing(nats.url))
