@@ -20,6 +20,8 @@ from tests.stack_thread import StackThread
 
 SHARE_STACK = ("e2e", "clients", "charts")
 """Folders whose tests use one local stack between them."""
+SHARE_CONTAINER = "integration"
+"""The folder whose tests use one container of the model between them."""
 
 TRUSTED = Path(__file__).with_name("trusted.pem")
 """The one authority that processes under test trust: each would take 0.2 s to read all of the machine's."""
@@ -46,10 +48,16 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file stays with one worker, for its module's fixtures, and so do all that share the one stack."""
+    """Each file stays with one worker, for its module's fixtures; so do files that share what starts slowly."""
     for item in items:
-        shares_stack = "stack" in getattr(item, "fixturenames", ()) and item.path.parent.name in SHARE_STACK
-        item.add_marker(pytest.mark.xdist_group("stack" if shares_stack else str(item.path)))
+        fixtures, folder = getattr(item, "fixturenames", ()), item.path.parent.name
+        if "stack" in fixtures and folder in SHARE_STACK:
+            group = "stack"
+        elif "container" in fixtures and folder == SHARE_CONTAINER:
+            group = "container"
+        else:
+            group = str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

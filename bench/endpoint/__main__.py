@@ -15,6 +15,7 @@ from bench.endpoint.engines import Arm, container, faster_whisper, own, transfor
 from bench.endpoint.shapes import TURBO
 from bench.report import Figure, Table, publish
 from endpoint.loading import engine
+from endpoint.model_choice import chosen
 from endpoint.settings import EndpointSettings
 from services.common.logs import configure
 from services.dev.local import BUNDLED_MODEL
@@ -70,9 +71,10 @@ def _throughput(options: Options) -> tuple[list[Figure], Table]:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         asked, used = stack.enter_context(container(BUNDLED_MODEL, throughput.TOGETHER[-1]))
         one_by_one, batches = faster_whisper(BUNDLED_MODEL, work)
-        settings = EndpointSettings(whisper_model=str(BUNDLED_MODEL), torch_threads=1, device="cpu")
+        settings = EndpointSettings(torch_threads=1, device="cpu")
+        ours = engine(settings, chosen(str(BUNDLED_MODEL)))
         arms = (
-            Arm(throughput.OWN, own(engine(settings)), throughput.TOGETHER, peer=False),
+            Arm(throughput.OWN, own(ours), throughput.TOGETHER, peer=False),
             Arm(throughput.SERVED, asked, throughput.TOGETHER, peer=False, clock=used),
             Arm(
                 "transformers' pipeline",

@@ -40,13 +40,16 @@ def main() -> None:
 
 
 def _loaded(settings: EndpointSettings) -> Engine:
-    """Importing torch takes seconds: /ping answers meanwhile."""
+    """Importing torch takes seconds: /ping answers meanwhile. A model that is not there is told before."""
+    from endpoint.model_choice import chosen
+
+    choice = chosen(settings.whisper_model)
     os.environ.setdefault("OMP_WAIT_POLICY", WAIT_POLICY)  # torch's libgomp reads it when it is loaded
     gc.disable()  # a fifth of the time that it takes to import torch and transformers
     from endpoint import loading
 
     gc.enable()
-    engine = loading.engine(settings)
+    engine = loading.engine(settings, choice)
     gc.freeze()  # with torch's half a million objects, a collection stopped every thread for 180 ms
     return engine
 

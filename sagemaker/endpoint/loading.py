@@ -10,17 +10,16 @@ from transformers.utils import logging as transformers_logging
 from endpoint.engine import Engine
 from endpoint.events import Failed
 from endpoint.model import WhisperModel
-from endpoint.model_choice import AUTO, ModelChoice, bundled, chosen
+from endpoint.model_choice import AUTO, ModelChoice, bundled
 from endpoint.settings import EndpointSettings
 from services.contracts.inference import SAMPLE_RATE, InferenceOptions
 
 log = structlog.get_logger()
 
 
-def engine(settings: EndpointSettings) -> Engine:
+def engine(settings: EndpointSettings, choice: ModelChoice) -> Engine:
     """Load the chosen model and transcribe a second of silence, which takes the first request's delays."""
     _quieten()
-    choice = chosen(settings.whisper_model)
     try:
         loaded = _loaded(choice, settings)
     except OSError as error:

@@ -36,6 +36,10 @@ def chosen(wanted: str, *, hub: str = constants.ENDPOINT, seconds: float = HUB_S
     if Path(wanted).is_dir():
         path = Path(wanted).resolve()
         return ModelChoice(str(path), path.name, bundled=path == BUNDLED.resolve())
+    if wanted.startswith(("/", ".", "~")):
+        raise FileNotFoundError(
+            f"WHISPER_MODEL={wanted} is no directory: name one that holds a model, or a model of the hub"
+        )
     return _of_hub(wanted)
 
 

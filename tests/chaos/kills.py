@@ -9,11 +9,15 @@ import aiohttp
 from tests.api import Api, Event
 from tests.stack_thread import StackThread
 
-TEXTS_BETWEEN_KILLS = 2
-
 
 async def through_kills(
-    stack: StackThread, api: Api, job: str, victims: Sequence[str], after: int | None = None
+    stack: StackThread,
+    api: Api,
+    job: str,
+    victims: Sequence[str],
+    *,
+    texts_between: int,
+    after: int | None = None,
 ) -> list[Event]:
     """Follow a job to its end, reconnecting, while one process after the other is killed."""
     left = list(victims)
@@ -27,7 +31,7 @@ async def through_kills(
                         continue
                     seen.append(event)
                     texts += event.name == "text"
-                    if left and texts >= TEXTS_BETWEEN_KILLS:
+                    if left and texts >= texts_between:
                         texts = 0
                         await killed(stack, left.pop(0))
             await asyncio.sleep(0.2)

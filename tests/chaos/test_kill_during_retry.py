@@ -34,7 +34,9 @@ async def test_a_retry_survives_the_death_of_each_process(tmp_path: Path) -> Non
                 endpoint.failing = lambda _call: None
                 async with api.session.post(f"/v1/jobs/{job['id']}/retry") as answer:
                     assert answer.status == 202, await answer.text()
-                second = await through_kills(stack, api, job["id"], VICTIMS, after=first[-1].id)
+                second = await through_kills(
+                    stack, api, job["id"], VICTIMS, texts_between=2, after=first[-1].id
+                )
 
                 assert sorted(event.data["chunk"] for event in second if event.name == "text") == cuts
                 assert [event.name for event in second].count("end") == 1

@@ -33,7 +33,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("talk") / "talk.mp3"
-    recording(path, seconds=420, seed=12)
+    recording(path, seconds=300, seed=12)
+    return path
+
+
+@pytest.fixture(scope="module")
+def note(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("note") / "note.mp3"
+    recording(path, seconds=120, seed=12)
     return path
 
 
@@ -44,7 +51,7 @@ async def test_each_process_killed_once_costs_no_word(stack: StackThread, talk: 
         _, calm = await api.submit(talk, name="calm")
         await api.finished(calm["id"], seconds=120)
         _, job = await api.submit(talk, name="stormy", callback_url=receiver.url)
-        events = await through_kills(stack, api, job["id"], VICTIMS)
+        events = await through_kills(stack, api, job["id"], VICTIMS, texts_between=1)
 
         transcripts = [await _transcript(api, name) for name in (calm["id"], job["id"])]
         told = await receiver.until(1, seconds=60)
@@ -71,10 +78,10 @@ async def _used(api: Api, *, jobs: int) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(200)
-async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThread, talk: Path) -> None:
+async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThread, note: Path) -> None:
     key = str(uuid.uuid4())
     async with logged_in(stack.url, stack.username, stack.password) as api:
-        uploading = asyncio.create_task(_endless_upload(api, talk.read_bytes(), key))
+        uploading = asyncio.create_task(_endless_upload(api, note.read_bytes(), key))
         job = await api.find(key)
         async with asyncio.timeout(60):
             async for event in api.events(job):
@@ -88,7 +95,7 @@ async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThrea
         assert (await api.job(job))["status"] == "interrupted"
         assert len((await api.text(job)).split()) > 20
 
-        status, again = await api.submit(talk, key=key)
+        status, again = await api.submit(note, key=key)
         assert (status, again["id"]) == (201, job)
         assert (await api.finished(job, seconds=90))[-1].data["status"] == "completed"
 

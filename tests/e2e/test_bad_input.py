@@ -31,9 +31,10 @@ TALK_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
-    """A stack with small limits."""
-    running = StackThread(tmp_path_factory.mktemp("tight"), environ=LIMITS).start()
+def tight(stack: StackThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    """Another stack with small limits, at the same container of the model."""
+    folder, runtime = tmp_path_factory.mktemp("tight"), stack.stack.runtime
+    running = StackThread(folder, environ=LIMITS, runtime_url=runtime).start()
     yield running
     running.stop()
 
@@ -237,15 +238,15 @@ async def test_a_slow_upload_is_cut_off_and_keeps_its_text(tight_api: Api, talk:
 
 
 async def test_an_endpoint_that_stays_away_leaves_gaps_with_the_reason(
-    tight: StackThread, tight_api: Api, talk: Path
+    stack: StackThread, tight_api: Api, talk: Path
 ) -> None:
-    supervisor = tight.stack.supervisor
-    await asyncio.to_thread(tight.do, supervisor.kill("endpoint"))
+    supervisor = stack.stack.supervisor
+    await asyncio.to_thread(stack.do, supervisor.kill("endpoint"))
     try:
         job = await outcome(tight_api, talk)
         _, transcript = await tight_api.get(f"/v1/jobs/{job['id']}/transcript")
     finally:
-        await asyncio.to_thread(tight.do, supervisor.revive("endpoint"))
+        await asyncio.to_thread(stack.do, supervisor.revive("endpoint"))
 
     assert job["status"] == "completed"
     assert job["progress"]["gaps"] == len(transcript["gaps"]) > 0

@@ -1,7 +1,12 @@
 """Fixtures of the integration tests."""
 
+from collections.abc import Iterator
+
+import pytest
+
 from tests.auth_process import secrets_url
 from tests.chromium import browser, shared_browser
+from tests.container import Container, running
 from tests.gateways import gateway, start_gateway
 from tests.pipeline import pipeline, start_pipeline, talk
 
@@ -15,3 +20,10 @@ __all__ = [
     "start_pipeline",
     "talk",
 ]
+
+
+@pytest.fixture(scope="session")
+def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
+    """The model's container, for all tests that ask it something; `test_endpoint_stop.py` ends it."""
+    with running(tmp_path_factory.mktemp("endpoint")) as ready:
+        yield ready

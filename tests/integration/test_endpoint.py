@@ -1,12 +1,9 @@
 """The container as SageMaker runs it: a process of its own with the bundled model, hearing real sound."""
 
-import asyncio
 import os
 import re
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -24,15 +21,9 @@ from services.contracts.inference import (
     Timestamps,
 )
 from tests import speech
-from tests.container import ROOT, Container, running, said
+from tests.container import ROOT, Container, said
 
 NAMES = speech.homophones("N")[:10]
-
-
-@pytest.fixture(scope="module")
-def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
-    with running(tmp_path_factory.mktemp("endpoint")) as ready:
-        yield ready
 
 
 @pytest.fixture(scope="module")
@@ -196,27 +187,6 @@ async def test_a_translation_is_tried(container: Container, names: list[tuple[st
     """The bundled model has learned none: that it answers is all there is to see."""
     result = await container.transcribe(names[0][1], InferenceOptions(task=Task.TRANSLATE))
     assert result.language == "en"
-
-
-async def test_a_stop_finishes_what_was_accepted(tmp_path: Path) -> None:
-    speech.recording(tmp_path / "chunk.wav", count=4, seed=1, rate=SAMPLE_RATE)
-    with running(tmp_path) as container:
-        accepted = [asyncio.create_task(container.transcribe(tmp_path / "chunk.wav")) for _ in range(4)]
-        await busy(container, in_progress=2, waiting=2)
-        container.process.send_signal(signal.SIGTERM)
-        results = await asyncio.gather(*accepted)
-        assert await asyncio.to_thread(container.process.wait, 30) == 0
-    assert len({result.text for result in results}) == 1
-
-
-async def busy(container: Container, **requests: int) -> None:
-    """Until that many requests are in the batch, and wait for a place in it."""
-    wanted = {f"whisper_endpoint_{state}_requests {count}.0" for state, count in requests.items()}
-    async with asyncio.timeout(10), aiohttp.ClientSession(container.url) as session:
-        while True:
-            async with session.get("/metrics") as answer:
-                if wanted <= set((await answer.text()).splitlines()):
-                    return
 
 
 @pytest.mark.parametrize(

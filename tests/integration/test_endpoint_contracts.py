@@ -5,7 +5,7 @@ import contextlib
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -46,18 +46,12 @@ from services.transcriber.endpoint import Endpoint, connected
 from services.transcriber.settings import Settings
 from services.transcriber.worker import Transcriber
 from tests import speech
-from tests.container import Container, running, said
+from tests.container import Container, said
 
 COMMON, RARE = speech.homophones("N")[0]
 WORDS = f"thank you {COMMON}"
 OWNER = owner_token("tester")
 FOREIGN = sorted(set(Contract) - {Contract.NATIVE})
-
-
-@pytest.fixture(scope="module")
-def container(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Container]:
-    with running(tmp_path_factory.mktemp("contracts")) as ready:
-        yield ready
 
 
 @pytest.fixture(scope="module")

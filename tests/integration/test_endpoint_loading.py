@@ -9,6 +9,7 @@ import soundfile
 
 from endpoint.events import Finished
 from endpoint.loading import engine
+from endpoint.model_choice import chosen
 from endpoint.settings import EndpointSettings
 from services.common.errors import Misconfigured
 from services.common.settings import load
@@ -26,7 +27,7 @@ def test_a_model_that_fails_on_silence_is_not_loaded(tmp_path: Path) -> None:
     facts = msgspec.json.decode(config.read_bytes())
     config.write_bytes(msgspec.json.encode(facts | {"task_to_id": {}}))
     with pytest.raises(KeyError, match="transcribe"):
-        engine(EndpointSettings(whisper_model=str(broken), torch_threads=1))
+        engine(EndpointSettings(torch_threads=1), chosen(str(broken)))
 
 
 @pytest.mark.parametrize("precision", ["float16", "bfloat16"])
@@ -34,11 +35,11 @@ def test_half_precision_hears_the_same_words(tmp_path: Path, precision: str) -> 
     """With all that computes beside the model: hotwords, beams, times of words."""
     settings = load(
         EndpointSettings,
-        {"WHISPER_MODEL": str(MODEL), "TORCH_THREADS": "1", "DEVICE": "cpu", "PRECISION": precision},
+        {"TORCH_THREADS": "1", "DEVICE": "cpu", "PRECISION": precision},
     )
     words = "hello Katherine how are you today"
     samples, _ = soundfile.read(said(words, tmp_path / "clip.wav"), dtype="float32")
-    loaded, results = engine(settings), []
+    loaded, results = engine(settings, chosen(str(MODEL))), []
     bias = Hotwords(method=HotwordMethod.LOGIT_BIAS, words=("Katherine",), boost_factor=4)
     loaded.add(1, samples, InferenceOptions(language="en", hotwords=bias, timestamps=Timestamps.WORD))
     while loaded.rows:

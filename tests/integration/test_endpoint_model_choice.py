@@ -74,3 +74,9 @@ def test_the_bundled_model_is_known_by_its_directory() -> None:
 def test_anything_else_is_a_name_of_the_hub() -> None:
     choice = chosen("openai/whisper-large-v3")
     assert (choice.source, choice.local_only) == ("openai/whisper-large-v3", False)
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at/all", "./models/mine", "~/model"])
+def test_a_path_that_is_no_directory_is_no_name_of_the_hub(path: str) -> None:
+    with pytest.raises(FileNotFoundError, match=f"WHISPER_MODEL={path} is no directory"):
+        chosen(path)
