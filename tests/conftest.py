@@ -48,7 +48,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each file stays with one worker, for its module's fixtures; so do those that share what starts slowly."""
+    """Each file stays with one worker, for its module's fixtures, and so do all that share a slow starter."""
     for item in items:
         fixtures, folder = getattr(item, "fixturenames", ()), item.path.parent.name
         if "stack" in fixtures and folder in SHARE_STACK:
