@@ -113,7 +113,8 @@ def start_gateway(broker: NatsServer) -> StartGateway:
             contextlib.AsyncExitStack() as stack,
         ):
             with tasks.begun_here():
-                await stack.enter_async_context(site(app, "127.0.0.1", port, shutdown_seconds=2.0))
+                listening = site(app, "127.0.0.1", port, shutdown_seconds=2.0, lingering_seconds=1.0)
+                await stack.enter_async_context(listening)
                 await stack.enter_async_context(beside(app[STREAMS].tend(asyncio.Event())))
             yield Gateway(f"http://127.0.0.1:{port}", app, session)
         await tasks.must_end()

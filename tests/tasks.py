@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from typing import Any
 
 END_SECONDS = 12.0
-"""aiohttp waits 10 s for the rest of a body that it refused, also after its client has left."""
+"""aiohttp waits for the rest of a body that it refused, also after its client has left."""
 
 _BEGINNER: ContextVar["Tasks | None"] = ContextVar("beginner", default=None)
 

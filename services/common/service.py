@@ -28,6 +28,9 @@ IDLE_SECONDS = 75.0
 """A connection may wait this long for its next request, and for the whole head of it: longer than proxies
 keep theirs (60 s), and short enough that clients who send nothing hold no connection for long."""
 
+LINGERING_SECONDS = 10.0
+"""What still comes of a body that was refused is taken for so long, or its sender might miss the answer."""
+
 Worker = Callable[[asyncio.Event], Coroutine[object, object, None]]
 """Works until the event is set, finishes what it holds, and returns."""
 
@@ -127,6 +130,7 @@ async def site(
     *,
     shutdown_seconds: float = 5.0,
     idle_seconds: float = IDLE_SECONDS,
+    lingering_seconds: float = LINGERING_SECONDS,
     finish: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[None]:
     """Serve `app` while the context is open; bodies are taken as they come, never unpacked.
@@ -139,6 +143,7 @@ async def site(
         access_log=None,
         shutdown_timeout=shutdown_seconds,
         keepalive_timeout=idle_seconds,
+        lingering_time=lingering_seconds,
         read_bufsize=READ_BUFFER_BYTES,
         auto_decompress=False,
     )
