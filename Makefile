@@ -4,7 +4,7 @@ export PYTHONPATH := $(CURDIR):$(CURDIR)/sagemaker
 # Hundreds of processes are started here, each of which would compile the project anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-PARALLEL := --numprocesses auto --dist loadgroup
+PARALLEL := --numprocesses auto
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test lint charts clean bench chaos fuzz images

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,12 +17,11 @@ from services.contracts.topology import MINIMUM_SERVER
 from services.dev.nats_server import NatsServer
 from tests.api import Api, logged_in
 from tests.declared_nats import declared_nats
+from tests.groups import GroupScheduling, begin_alone
 from tests.stack_thread import StackThread
 
-SHARE_STACK = ("e2e", "clients", "charts")
-"""Folders whose tests use one local stack between them."""
-SHARE_CONTAINER = "integration"
-"""The folder whose tests use one container of the model between them."""
+if TYPE_CHECKING:
+    from xdist.remote import Producer
 
 TRUSTED = Path(__file__).with_name("trusted.pem")
 """The one authority that processes under test trust: each would take 0.2 s to read all of the machine's."""
@@ -47,22 +47,16 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> GroupScheduling:
     """Each file stays with one worker, for its module's fixtures, and so do all that share a slow starter."""
-    for item in items:
-        fixtures, folder = getattr(item, "fixturenames", ()), item.path.parent.name
-        if "stack" in fixtures and folder in SHARE_STACK:
-            group = "stack"
-        elif "container" in fixtures and folder == SHARE_CONTAINER:
-            group = "container"
-        else:
-            group = str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+    return GroupScheduling(config, log)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
     """One local stack with the bundled model for all end-to-end tests."""
+    begin_alone("stack", tmp_path_factory, os.environ.get("PYTEST_XDIST_WORKER"))
     running = StackThread(tmp_path_factory.mktemp("stack")).start()
     yield running
     running.stop()

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.api import Api, logged_in
@@ -247,6 +248,7 @@ async def test_an_endpoint_that_stays_away_leaves_gaps_with_the_reason(
         _, transcript = await tight_api.get(f"/v1/jobs/{job['id']}/transcript")
     finally:
         await asyncio.to_thread(stack.do, supervisor.revive("endpoint"))
+        await _loaded(f"{stack.stack.container}/ping")
 
     assert job["status"] == "completed"
     assert job["progress"]["gaps"] == len(transcript["gaps"]) > 0
@@ -278,6 +280,17 @@ async def test_a_full_disk_budget_refuses_new_uploads_until_earlier_ones_are_del
 
     await _delete_all(tight_api)
     await _until_status(tight_api, silence, 201)
+
+
+async def _loaded(ping: str) -> None:
+    """Wait until the model answers again: the tests that follow need it."""
+    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
+        while True:
+            with contextlib.suppress(aiohttp.ClientError):
+                async with session.get(ping) as answer:
+                    if answer.status == 200:
+                        return
+            await asyncio.sleep(0.1)
 
 
 async def _delete_all(api: Api) -> None:
