@@ -7,7 +7,7 @@ from aiohttp import web
 
 from services.contracts.claims import ADMIN_ROLE
 from services.contracts.personal_tokens import Scope
-from services.gateway.caller import caller
+from services.gateway.caller import CALLER, Identify
 from services.gateway.errors import Forbidden, InsufficientScope
 from services.gateway.identity import Identity
 from services.gateway.personal_tokens import REFUSED
@@ -49,14 +49,16 @@ class Route(msgspec.Struct, frozen=True):
         """The pattern of its addresses."""
         return self.definition.path
 
-    def guarded(self) -> web.RouteDef:
-        """The route as aiohttp takes it: its handler runs only for who may use it."""
+    def guarded(self, identify: Identify) -> web.RouteDef:
+        """The route as aiohttp takes it: its handler runs only for who may use it, and finds who that is in
+        `caller`."""
         if self.access is Access.OPEN:
             return self.definition
         handler = self.definition.handler
 
         async def checked(request: web.Request) -> web.StreamResponse:
-            check(await caller(request), self.access)
+            identity = request[CALLER] = await identify(request)
+            check(identity, self.access)
             return await handler(request)
 
         return web.RouteDef(self.method, self.path, checked, self.definition.kwargs)

@@ -14,7 +14,8 @@ from services.gateway.hotword_sum import HotwordsSum
 from services.gateway.progress import Progress, View
 from services.gateway.transcript import Gap, Line, Stretch
 
-JSON_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
+JSON_TYPE = "application/json; charset=utf-8"
+JSON_HEADERS = {"Content-Type": JSON_TYPE}
 
 
 class Upload(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from services.gateway.access import Access, Route
 from services.gateway.all_jobs import ALL_JOBS, AllJobs
 from services.gateway.bodies import BODY_SECONDS
 from services.gateway.buses import BUS, BUS_SETTINGS, UPLOAD_BUS, buses
-from services.gateway.caller import IDENTIFY, Identify, by_token
+from services.gateway.caller import Identify, by_token
 from services.gateway.cancellations import CANCELLATIONS, Cancellations
 from services.gateway.destinations import destinations
 from services.gateway.door import DOOR, door
@@ -71,9 +71,9 @@ ROUTES = (
     Route(SESSION, web.get("/", pages.get_index)),
     Route(SESSION, web.get("/settings", pages.get_settings)),
     Route(OPEN, web.get("/static/{path:.+}", pages.get_static)),
+    Route(READ, web.get("/v1/jobs/{id}", job_routes.get_job)),  # first, as nothing is asked for more often
     Route(TRANSCRIBE, web.post("/v1/jobs", job_routes.post_job)),
     Route(READ, web.get("/v1/jobs", job_routes.list_jobs)),
-    Route(READ, web.get("/v1/jobs/{id}", job_routes.get_job)),
     Route(TRANSCRIBE, web.delete("/v1/jobs/{id}", job_routes.delete_job)),
     Route(TRANSCRIBE, web.post("/v1/jobs/{id}/retry", job_routes.retry_job)),
     Route(TRANSCRIBE, web.post("/v1/jobs/{id}/cancel", job_routes.cancel_job)),
@@ -112,7 +112,6 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app = web.Application(middlewares=[measured])
     app[SETTINGS] = settings
     app[BUS_SETTINGS] = settings
-    app[IDENTIFY] = identify
     app[PAGES] = read_pages()
     app[DOCUMENT] = made(ROUTES)
     app[LOGIN_PAGE] = read_login_page()
@@ -121,7 +120,7 @@ def create_app(settings: Settings, identify: Identify = by_token) -> web.Applica
     app.cleanup_ctx.extend([buses, _wakeups, _door, _stores, _webhooks])
     app.on_shutdown.append(_end_streams)
     app.on_response_prepare.append(secured(settings.public_url))
-    app.add_routes([route.guarded() for route in ROUTES])
+    app.add_routes([route.guarded(identify) for route in ROUTES])
     return app
 
 

@@ -9,21 +9,17 @@ from services.gateway.identity import Identity
 from services.gateway.wakeups import WAKEUPS
 
 Identify = Callable[[web.Request], Awaitable[Identity]]
-IDENTIFY: web.AppKey[Identify] = web.AppKey("identify")
 CALLER = web.RequestKey("caller", Identity)
 
 
-async def by_token(request: web.Request) -> Identity:
+def by_token(request: web.Request) -> Awaitable[Identity]:
     """Who the request's token or cookie says."""
-    return (await request.app[DOOR].presented(request)).identity
+    return request.app[DOOR].identity(request)
 
 
-async def caller(request: web.Request) -> Identity:
-    """Who is asking, found out once a request; raises `Unauthorized`."""
-    known = request.get(CALLER)
-    if known is None:
-        known = request[CALLER] = await request.app[IDENTIFY](request)
-    return known
+def caller(request: web.Request) -> Identity:
+    """Who is asking, as was found out before the handler ran (`access.Route`); no open route knows."""
+    return request[CALLER]
 
 
 async def may_listen(app: web.Application, identity: Identity) -> bool:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from services.common.bus import Bus
 from services.contracts import topology
-from services.contracts.claims import TokenType
+from services.contracts.claims import Claims, TokenType
 from services.contracts.identifiers import owner_token
 from services.contracts.personal_tokens import PersonalToken
 from services.gateway.authority import Authority
@@ -18,6 +18,7 @@ from services.gateway.identity import Identity
 from services.gateway.last_uses import LastUses
 from services.gateway.origins import client_address, is_own
 from services.gateway.personal_tokens import PersonalTokens, is_personal
+from services.gateway.proven import Proven
 from services.gateway.public_keys import PublicKeys
 from services.gateway.revocations import Revocations, revocations
 from services.gateway.settings import Settings
@@ -49,26 +50,32 @@ class Door:
         self.keys = keys
         self.revocations = ended
         self.tokens = tokens
+        self._proven = Proven()
         self.notice = settings.notice or None
         self.cookie = SessionCookie(secure=settings.public_url.startswith("https:"))
         self._public_url = settings.public_url
         self._trusted_proxies = settings.trusted_proxies
 
     async def presented(self, request: web.Request) -> Presented:
-        """The request's own token: a bearer's access or personal token, else the cookie's refresh token.
+        """The request's own token, checked: see `identity`."""
+        return Presented(token=self._found(request)[0], identity=await self.identity(request))
+
+    async def identity(self, request: web.Request) -> Identity:
+        """Whose the request's token is: a bearer's access or personal token, else the cookie's refresh token.
 
         Raises `Unauthorized`, `WrongOrigin`, or `Unavailable` without keys to check by.
         """
         token, wanted = self._found(request)
         if wanted is TokenType.ACCESS and is_personal(token):
-            return Presented(token=token, identity=_bearer_of(await self.tokens.check(token)))
-        claims = await self.keys.check(token, wanted)
-        if claims.sid in self.revocations:
+            return _bearer_of(await self.tokens.check(token))
+        identity = self._proven.recall(token, wanted)
+        if identity is None:
+            claims = await self.keys.check(token, wanted)
+            identity = _of_login(claims)
+            self._proven.remember(token, claims, identity)
+        if identity.session in self.revocations:
             raise Unauthorized("this session was ended: log in again")
-        identity = Identity(
-            user=claims.sub, owner=owner_token(claims.sub), session=claims.sid, roles=claims.roles
-        )
-        return Presented(token=token, identity=identity)
+        return identity
 
     def check_origin(self, request: web.Request) -> None:
         """Refuse a write that another site's page caused; raises `WrongOrigin`."""
@@ -98,6 +105,10 @@ class Door:
             raise Unauthorized("log in first: send Authorization: Bearer and an access token, or the cookie")
         self.check_origin(request)
         return cookie, TokenType.REFRESH
+
+
+def _of_login(claims: Claims) -> Identity:
+    return Identity(user=claims.sub, owner=owner_token(claims.sub), session=claims.sid, roles=claims.roles)
 
 
 def _bearer_of(token: PersonalToken) -> Identity:

@@ -26,7 +26,7 @@ DELIVER_SECONDS = STAGE_SECONDS.labels("deliver")
 
 async def get_events(request: web.Request) -> web.StreamResponse:
     """Replay the events after `Last-Event-ID` and go on live; 204 when nothing can follow."""
-    identity = await caller(request)
+    identity = caller(request)
     record = concerns(request, await request.app[JOBS].visible(identity.owner, request.match_info["id"]))
     after = _after(request)
     async with request.app[FEEDS].following(record, after) as feed:

@@ -75,14 +75,14 @@ FILES: dict[Export, tuple[str, Callable[[Iterable[str]], bytes]]] = {
 
 async def get_default(request: web.Request) -> web.Response:
     """`GET /api/hotwords`."""
-    identity = await caller(request)
+    identity = caller(request)
     kept = await request.app[HOTWORD_LISTS].get(identity.owner, DEFAULT_LIST)
     return json_response(kept.hotwords if kept else Hotwords())
 
 
 async def post_default(request: web.Request) -> web.Response:
     """`POST /api/hotwords`: replace the whole configuration."""
-    identity = await caller(request)
+    identity = caller(request)
     config = checked(await object_sent(request))
     await request.app[HOTWORD_LISTS].put(identity.owner, DEFAULT_LIST, lambda _old: config)
     return json_response(Saved(config=config))
@@ -90,7 +90,7 @@ async def post_default(request: web.Request) -> web.Response:
 
 async def list_lists(request: web.Request) -> web.Response:
     """The user's own lists and the shared ones."""
-    lists, identity = request.app[HOTWORD_LISTS], await caller(request)
+    lists, identity = request.app[HOTWORD_LISTS], caller(request)
     heads = [
         _head(name, kept, shared=shared)
         for owner, shared in ((identity.owner, False), (SHARED, True))
@@ -101,7 +101,7 @@ async def list_lists(request: web.Request) -> web.Response:
 
 async def get_list(request: web.Request) -> web.Response:
     """One list, in the format and the version asked for."""
-    name, shared, kept = await _found(request, await caller(request))
+    name, shared, kept = await _found(request, caller(request))
     wanted, headers = _format(request), {"ETag": f'"{kept.version}"'}
     if wanted is Export.JSON:
         return json_response(_whole(name, kept, shared=shared), headers=headers)
@@ -112,7 +112,7 @@ async def get_list(request: web.Request) -> web.Response:
 
 async def put_list(request: web.Request) -> web.Response:
     """Make a list, or write its next version."""
-    owner, shared = _owner(request, await caller(request))
+    owner, shared = _owner(request, caller(request))
     name, expected = _name(request, shared=shared), _expected(request)
     sent = await words_sent(request, passed_over=GIVEN_OUT)
     kept, new = await request.app[HOTWORD_LISTS].put(owner, name, sent.over, expected=expected)
@@ -122,7 +122,7 @@ async def put_list(request: web.Request) -> web.Response:
 
 async def delete_list(request: web.Request) -> web.Response:
     """Erase a list with all its versions."""
-    owner, _shared = _owner(request, await caller(request))
+    owner, _shared = _owner(request, caller(request))
     name = request.match_info["name"]
     if not is_list_name(name):
         raise no_such_list(name)

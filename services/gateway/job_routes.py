@@ -40,7 +40,7 @@ EXTENSIONS = {Format.JSON: "json", Format.TEXT: "txt", Format.SRT: "srt", Format
 
 async def post_job(request: web.Request) -> web.Response:
     """Take a recording in."""
-    identity = await caller(request)
+    identity = caller(request)
     record, new = await request.app[INTAKE].take(request, identity)
     return json_response(
         await _whole_job(request, record),
@@ -51,7 +51,7 @@ async def post_job(request: web.Request) -> web.Response:
 
 async def list_jobs(request: web.Request) -> web.Response:
     """A page of the user's jobs, or the one under an idempotency key."""
-    identity = await caller(request)
+    identity = caller(request)
     if key := request.query.get("idempotency_key"):
         record = await request.app[JOBS].get(identity.owner, job_id(identity.user, checked_key(key)))
         found = [shown(record)] if record and not record.deleted else []
@@ -64,47 +64,46 @@ async def list_jobs(request: web.Request) -> web.Response:
 
 async def get_job(request: web.Request) -> web.Response:
     """One job with its progress."""
-    identity = await caller(request)
+    identity, standings, job = caller(request), request.app[STANDINGS], request.match_info["id"]
 
     async def read() -> tuple[bytes, bool, str]:
         record = await _record(request, identity)
         return msgspec.json.encode(await _whole_job(request, record)), record.state.final, record.trace
 
-    job = request.match_info["id"]
-    standing = await request.app[STANDINGS].of(identity.owner, job, read)
+    standing = standings.kept(identity.owner, job) or await standings.anew(identity.owner, job, read)
     concerns_job(request, job, standing.trace)
     return web.Response(body=standing.body, headers=JSON_HEADERS)
 
 
 async def delete_job(request: web.Request) -> web.Response:
     """Cancel a job and erase everything about it."""
-    record = await _record(request, await caller(request))
+    record = await _record(request, caller(request))
     await request.app[JOBS].delete(record)
     return web.Response(status=204)
 
 
 async def retry_job(request: web.Request) -> web.Response:
     """Try the gaps of a job again; a repeat while they are being tried changes nothing."""
-    record = await request.app[RETRIES].begin(await _record(request, await caller(request)))
+    record = await request.app[RETRIES].begin(await _record(request, caller(request)))
     return json_response(await _whole_job(request, record), status=202)
 
 
 async def cancel_job(request: web.Request) -> web.Response:
     """End a job where it stands; what was transcribed stays."""
-    record = await _record(request, await caller(request))
+    record = await _record(request, caller(request))
     record = await request.app[CANCELLATIONS].cancel(record, By.OWNER)
     return json_response(await _whole_job(request, record), status=202)
 
 
 async def put_hotwords(request: web.Request) -> web.Response:
     """Transcribe the chunks still to come with other hotwords."""
-    record = await reword(request, await _record(request, await caller(request)))
+    record = await reword(request, await _record(request, caller(request)))
     return json_response(await _whole_job(request, record), status=202)
 
 
 async def get_transcript(request: web.Request) -> web.Response:
     """The words so far, in the format asked for."""
-    record = await _record(request, await caller(request))
+    record = await _record(request, caller(request))
     wanted = _format(request)
     found = await request.app[RESULTS].transcript(record)
     headers = {}

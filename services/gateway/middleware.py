@@ -4,6 +4,7 @@ It is one middleware because each costs as much again as what it does.
 """
 
 import itertools
+import logging
 import math
 import secrets
 import time
@@ -59,7 +60,13 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
     number = request[REQUEST_ID] = f"{PROCESS}{next(NUMBERS):x}"
     bind_contextvars(request_id=number)  # until the connection's next request
     try:
-        response = await _answered(request, handler)
+        try:
+            _check_encoding(request)
+            response = await handler(request)
+        except ConnectionResetError:
+            raise
+        except Exception as error:  # whatever it is, it gets an answer
+            response = _answer_to(request, error)
         status = response.status
         return response
     finally:
@@ -67,35 +74,31 @@ async def measured(request: web.Request, handler: Handler) -> web.StreamResponse
         requests, times = _metrics(route, request.method, status)
         requests.inc()
         times.observe(seconds)
-        _logger().info(
-            "request_done", method=request.method, route=route, status=status, seconds=round(seconds, 3)
-        )
+        logger = _logger()
+        if logger.is_enabled_for(logging.INFO):
+            logger.info(
+                "request_done", method=request.method, route=route, status=status, seconds=round(seconds, 3)
+            )
 
 
-async def _answered(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn errors into answers."""
-    try:
-        _check_encoding(request)
-        response = await handler(request)
-    except HttpError as error:
-        response = _refusal(request, error.status, error, error.field)
-    except ServiceError as error:
-        log.warning("request_failed", code=error.code, error=str(error))
-        response = _refusal(request, 503 if isinstance(error, Transient) else 500, error, None)
-    except web.HTTPException as error:
-        response = _routing_refusal(request, error)
-    except ConnectionResetError:
-        raise
-    except Exception:
-        log.exception("handler_broke", path=request.path)
-        response = _refusal(request, 500, ServiceError(UNEXPECTED, code="internal"), None)
-    return response
+def _answer_to(request: web.Request, error: Exception) -> web.StreamResponse:
+    """What a client is told of what its handler raised."""
+    match error:
+        case HttpError():
+            return _refusal(request, error.status, error, error.field)
+        case ServiceError():
+            log.warning("request_failed", code=error.code, error=str(error))
+            return _refusal(request, 503 if isinstance(error, Transient) else 500, error, None)
+        case web.HTTPException():
+            return _routing_refusal(request, error)
+    log.error("handler_broke", path=request.path, exc_info=error)
+    return _refusal(request, 500, ServiceError(UNEXPECTED, code="internal"), None)
 
 
 def _check_encoding(request: web.Request) -> None:
     """Nothing is unpacked for a client: a few bytes could become gigabytes."""
-    encoding = request.headers.get("Content-Encoding", "identity")
-    if encoding.lower() != "identity":
+    encoding = request.headers.get("Content-Encoding")
+    if encoding is not None and encoding.lower() != "identity":
         raise UnsupportedMediaType(f"send the body as it is, not with Content-Encoding {encoding[:40]!r}")
 
 

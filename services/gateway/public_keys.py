@@ -1,8 +1,5 @@
 """Checks tokens with auth's public keys, which are kept here so that auth is not asked each time."""
 
-import time
-from collections import OrderedDict
-
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from services.common.cached import Cached
@@ -21,8 +18,6 @@ from services.gateway.authority import Authority
 from services.gateway.errors import Unauthorized
 
 KEEP_SECONDS = 300.0
-MOST_GENUINE = 5_000
-"""Tokens that need no check of their signature again, each of some 2 KB; that takes longer than the rest."""
 UNKNOWN_SECONDS = 10.0
 """Tokens with made-up key ids make us ask at most this often."""
 LONGEST_SECONDS = 31 * int(DAY_SECONDS)
@@ -37,8 +32,6 @@ class PublicKeys:
     def __init__(self, authority: Authority) -> None:
         self._authority = authority
         self._unknown: str | None = None
-        self._genuine: OrderedDict[str, tuple[Keys, Claims]] = OrderedDict()
-        """Tokens whose signature was found good, with the keys that were known then."""
         self._listed: Cached[Keys] = Cached(
             self._ask, keep_seconds=KEEP_SECONDS, retry_seconds=UNKNOWN_SECONDS
         )
@@ -59,29 +52,15 @@ class PublicKeys:
 
     async def _verified(self, token: str) -> Claims:
         listed = await self._listed.get()
-        keys, claims = self._genuine.get(token, (None, None))
-        if keys is listed and claims is not None and _lives(claims):
-            self._genuine.move_to_end(token)
-            return claims
         try:
-            found = verified(token, _by_id(listed).get, RULES, Claims)
+            return verified(token, _by_id(listed).get, RULES, Claims)
         except UnknownKey as error:
             self._unknown = error.kid
             listed = await self._listed.get(newest=True)
-            found = verified(token, _by_id(listed).get, RULES, Claims)
-        self._genuine[token] = listed, found
-        while len(self._genuine) > MOST_GENUINE:
-            self._genuine.popitem(last=False)
-        return found
+            return verified(token, _by_id(listed).get, RULES, Claims)
 
     async def _ask(self) -> Keys:
         return await self._authority.keys(self._unknown)
-
-
-def _lives(claims: Claims) -> bool:
-    """Whether a token is neither expired nor from the future; the sentence for one that is has the check."""
-    now = time.time()
-    return claims.iat <= now + RULES.leeway_seconds and now - RULES.leeway_seconds < claims.exp
 
 
 def _by_id(keys: Keys) -> dict[str, Ed25519PublicKey]:

@@ -65,7 +65,7 @@ class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="error"):
 
 async def post_transcribe(request: web.Request) -> web.Response:
     """Take a recording in; browsers that sent the form get the page."""
-    identity = await caller(request)
+    identity = caller(request)
     record, _new = await request.app[INTAKE].take(request, identity, OwnFields(FIELDS))
     if "text/html" in request.headers.get("Accept", ""):
         return request.app[PAGES].answer(request, "index.html")
@@ -74,7 +74,7 @@ async def post_transcribe(request: web.Request) -> web.Response:
 
 async def post_transcribe_and_wait(request: web.Request) -> web.Response:
     """Take a recording in and answer when its text is there; the job goes on if the client does not wait."""
-    identity = await caller(request)
+    identity = caller(request)
     try:
         record, _new = await request.app[INTAKE].take(request, identity, OwnFields(FIELDS))
         transcript = await _ended(request, record)
@@ -90,7 +90,7 @@ async def post_transcribe_and_wait(request: web.Request) -> web.Response:
 
 async def get_stream(request: web.Request) -> web.StreamResponse:
     """The session's latest upload, from its first event."""
-    identity = await caller(request)
+    identity = caller(request)
     record = await request.app[JOBS].latest_of_session(identity.owner, identity.session)
     if record is not None:
         concerns(request, record)

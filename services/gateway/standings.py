@@ -38,13 +38,16 @@ class Standings:
         self._told = 0
         """How many wake-ups came: what was being read meanwhile may be old already."""
 
-    async def of(
+    def kept(self, owner: str, job: str) -> Standing | None:
+        """How the job stood a moment ago, where that is known and nothing happened to it since."""
+        kept = self._kept.get(job)
+        current = kept is not None and kept.owner == owner and time.monotonic() < kept.until
+        return kept if current else None
+
+    async def anew(
         self, owner: str, job: str, read: Callable[[], Awaitable[tuple[bytes, bool, str]]]
     ) -> Standing:
-        """The job's JSON; `read` tells it, whether it is final, and the trace of its record."""
-        kept = self._kept.get(job)
-        if kept is not None and kept.owner == owner and time.monotonic() < kept.until:
-            return kept
+        """How it stands now; `read` tells its JSON, whether it is final, and the trace of its record."""
         told, now = self._told, time.monotonic()
         body, final, trace = await read()
         found = Standing(owner, body, now + (KEEP_SECONDS if final else RUNNING_SECONDS), trace)

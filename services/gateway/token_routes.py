@@ -59,7 +59,7 @@ class TokenList(msgspec.Struct, frozen=True, kw_only=True):
 async def post_token(request: web.Request) -> web.Response:
     """Make a token; auth gets its hash only, so that a question asked twice makes one."""
     wanted = await json_body(request, WantedToken, MAX_BODY_BYTES)
-    text = new_token((await caller(request)).owner)
+    text = new_token(caller(request).owner)
     made = await request.app[DOOR].authority.make_token(
         await _proof(request), text, name=wanted.name, scopes=wanted.scopes, days=wanted.expires_in_days
     )

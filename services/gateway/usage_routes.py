@@ -60,7 +60,7 @@ class AllUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 async def get_usage(request: web.Request) -> web.Response:
     """`GET /v1/usage`: one's own, by day."""
-    identity = await caller(request)
+    identity = caller(request)
     first, last = await _range(request)
     found = await request.app[USAGE].by_day(identity.owner, first, last)
     return json_response(

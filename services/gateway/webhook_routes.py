@@ -55,21 +55,21 @@ class DeliveryList(msgspec.Struct, frozen=True, kw_only=True):
 
 async def get_secret(request: web.Request) -> web.Response:
     """`GET /v1/webhooks/secret`."""
-    identity = await caller(request)
+    identity = caller(request)
     now = await _now(request)
     return _shown_secret(await request.app[SIGNING_SECRETS].get(identity.owner, now), now)
 
 
 async def rotate_secret(request: web.Request) -> web.Response:
     """`POST /v1/webhooks/secret`: a new one."""
-    identity = await caller(request)
+    identity = caller(request)
     now = await _now(request)
     return _shown_secret(await request.app[SIGNING_SECRETS].rotate(identity.owner, now), now)
 
 
 async def get_deliveries(request: web.Request) -> web.Response:
     """`GET /v1/jobs/{id}/deliveries`."""
-    identity = await caller(request)
+    identity = caller(request)
     record = concerns(request, await request.app[JOBS].visible(identity.owner, request.match_info["id"]))
     found = await _deliveries(request.app[BUS], record)
     return json_response(DeliveryList(deliveries=[_shown(delivery) for delivery in found]))

@@ -19,7 +19,7 @@ class Job:
 
 
 async def told(standings: Standings, owner: str, job: str, read: Read) -> bytes:
-    found = await standings.of(owner, job, read)
+    found = standings.kept(owner, job) or await standings.anew(owner, job, read)
     assert found.trace == "trace"
     return found.body
 

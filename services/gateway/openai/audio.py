@@ -40,7 +40,7 @@ async def post_translation(request: web.Request) -> web.StreamResponse:
 
 
 async def _answer(request: web.Request, task: Task) -> web.StreamResponse:
-    identity = await caller(request)
+    identity = caller(request)
     if request.content_type != FORM:
         raise InvalidRequest(f"send {FORM} with a `file` and a `model`", field="file")
     fields, response = OpenAIFields(task), web.StreamResponse()
