@@ -23,10 +23,6 @@ class Prometheus:
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
-    async def up(self) -> set[str]:
-        """The jobs whose last scrape was good."""
-        return {labels["job"] for labels, value in await self.query("up") if value == 1}
-
     async def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """An instant vector: labels and value of each of its series."""
         found = await self._get("query", query=expression)

@@ -101,12 +101,12 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
     options = StackOptions(data=folder / "stack", port=free_port(), username=USER, environ=settings)
     async with local_stack(options, announce) as stack:
         assert stack.container is not None
-        async with prometheus(folder, {**stack.metrics, "endpoint": stack.container}) as server:
+        jobs = {**stack.metrics, "endpoint": stack.container}
+        async with prometheus(folder, jobs) as server:
             async with logged_in(stack.url, USER, stack.password) as api:
                 end = await read_while_it_arrives(api, talk.read_bytes())
                 await make_token(api)
-            await until_told(server, end["chunks"])
-            jobs = await server.up()
+            await until_told(server, end["chunks"], processes=len(jobs))
             series = {job: await server.series(job) for job in jobs}
             types = {job: await server.types(job) for job in jobs}
             yield Scraped(server, series, types, end, talk.stat().st_size)
@@ -143,7 +143,7 @@ async def make_token(api: Api) -> None:
         assert answer.status == 201, await answer.text()
 
 
-async def until_told(server: Prometheus, chunks: int) -> None:
+async def until_told(server: Prometheus, chunks: int, *, processes: int) -> None:
     """Wait until a scrape of each process came after the last thing that happened in it."""
     conditions = (
         'whisper_messages_handled_total{queue="gateway-usage",outcome="done"}',
@@ -155,6 +155,7 @@ async def until_told(server: Prometheus, chunks: int) -> None:
         "whisper_janitor_rounds_total",
         "whisper_job_real_time_factor_count",
         'count({__name__=~"whisper_queue_messages"})',
+        f"count(up == 1) == {processes}",
     )
     async with asyncio.timeout(60):
         for condition in conditions:
