@@ -8,7 +8,7 @@ import msgspec
 from services.contracts.claims import Claims, TokenType
 from services.gateway.identity import Identity
 
-KEEP_SECONDS = 10.0
+KEEP_SECONDS = 60.0
 """So much longer a token is good whose key is withdrawn. Sessions that end are none of this: see the door."""
 MOST_KEPT = 5_000
 """Tokens in memory, each of some 2 KB; those not used for longest go first."""

@@ -1,4 +1,4 @@
-"""Tokens that need no second check: for ten seconds, while they live, as what they are, within a bound."""
+"""Tokens that need no second check: for a minute, while they live, as what they are, within a bound."""
 
 import time
 
