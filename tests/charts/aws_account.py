@@ -60,6 +60,8 @@ class Account:
     def __init__(self, moto: str) -> None:
         self.moto = moto
         self.url = ""
+        self._session = get_session()
+        self._clients: dict[tuple[str, str], Any] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -92,14 +94,16 @@ class Account:
         self.plane.sagemaker.endpoints[name] = endpoint
 
     def client(self, service: str) -> Any:
-        """A client of moto's part of the account."""
-        return get_session().create_client(
-            service,
-            self.region,
-            endpoint_url=self.moto,
-            aws_access_key_id="AKIDEXAMPLE",
-            aws_secret_access_key="secret",
-        )
+        """A client of moto's part of the account; made once, as reading a service's model takes long."""
+        if (service, self.region) not in self._clients:
+            self._clients[service, self.region] = self._session.create_client(
+                service,
+                self.region,
+                endpoint_url=self.moto,
+                aws_access_key_id="AKIDEXAMPLE",
+                aws_secret_access_key="secret",
+            )
+        return self._clients[service, self.region]
 
     def check(self, service: str, operation: str) -> None:
         """Raise the refusal that is waiting for such a call."""
