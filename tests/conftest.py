@@ -17,7 +17,7 @@ from services.contracts.topology import MINIMUM_SERVER
 from services.dev.nats_server import NatsServer
 from tests.api import Api, logged_in
 from tests.declared_nats import declared_nats
-from tests.groups import GroupScheduling, begin_alone
+from tests.groups import GroupScheduling, begin_alone, file_of, place_of
 from tests.stack_thread import StackThread
 
 if TYPE_CHECKING:
@@ -47,9 +47,15 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first."""
+    items.sort(key=lambda item: place_of(file_of(item.nodeid)))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: "Producer") -> GroupScheduling:
     """Each file stays with one worker, for its module's fixtures, and so do all that share a slow starter."""
+    config.option.loadscopereorder = False  # it would begin with the groups of the most tests
     return GroupScheduling(config, log)
 
 

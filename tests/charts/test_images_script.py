@@ -3,7 +3,6 @@
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 from aiobotocore.session import get_session
 
 from images.locks import EXTRAS
-from services.dev.moto_server import moto_server
 from tests.charts.dockerfiles import ROOT
 
 SCRIPT = "deploy/aws/images.sh"
@@ -31,9 +29,9 @@ CHINA = "123456789012.dkr.ecr.cn-northwest-1.amazonaws.com.cn"
 DIGEST = f"sha256:{'ab' * 32}"
 DOCKER = f"""\
 #!/usr/bin/env bash
-printf '%s\\n' "$*" >>"$RECORD"
+printf '%s\\n' "$*" >>"$DOCKER_RECORD"
 case "$*" in
-  "login "*) cat >>"$RECORD" ;;
+  "login "*) cat >>"$DOCKER_RECORD" ;;
   *"imagetools inspect"*) echo {DIGEST} ;;
   "image inspect"*) echo 90800000 ;;
 esac
@@ -68,7 +66,7 @@ class Shop(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
+def shop(tmp_path: Path, aws_command: tuple[Path, int]) -> Shop:
     root, tools = tmp_path / "project", tmp_path / "tools"
     for name in NEEDED:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -81,14 +79,15 @@ def shop(tmp_path: Path) -> Shop:
         found = shutil.which(tool)
         assert found, tool
         (tools / tool).symlink_to(found)
-    (tools / "aws").write_text(f'#!/bin/sh\nexec {sys.executable} -m awscli "$@"\n')
+    aws, port = aws_command
+    shutil.copy(aws / "aws", tools)
     (tools / "docker").write_text(DOCKER)
-    for name in ("aws", "docker"):
-        (tools / name).chmod(0o755)
+    (tools / "docker").chmod(0o755)
     environ = {
         "PATH": str(tools),
         "HOME": str(tmp_path),
-        "RECORD": str(tmp_path / "record"),
+        "WARM_AWS_PORT": str(port),
+        "DOCKER_RECORD": str(tmp_path / "record"),
         "AWS_ACCESS_KEY_ID": "key",
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -98,13 +97,12 @@ def shop(tmp_path: Path) -> Shop:
 
 
 @pytest.fixture
-async def ecr(shop: Shop) -> AsyncIterator[Any]:
+async def ecr(shop: Shop, moto: str) -> AsyncIterator[Any]:
     """A client of the emulated ECR, to which the script's `aws` goes as well."""
     keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
-    async with moto_server() as url:
-        shop.environ["AWS_ENDPOINT_URL"] = url
-        async with get_session().create_client("ecr", REGION, endpoint_url=url, **keys) as client:
-            yield client
+    shop.environ["AWS_ENDPOINT_URL"] = moto
+    async with get_session().create_client("ecr", REGION, endpoint_url=moto, **keys) as client:
+        yield client
 
 
 def test_shellcheck_finds_nothing() -> None:

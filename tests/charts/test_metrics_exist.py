@@ -154,6 +154,7 @@ async def until_told(server: Prometheus, chunks: int, *, processes: int) -> None
         'whisper_stage_seconds_count{stage="deliver"} >= 2',
         "whisper_janitor_rounds_total",
         "whisper_job_real_time_factor_count",
+        "sum(whisper_jobs) == bool 0",
         'count({__name__=~"whisper_queue_messages"})',
         f"count(up == 1) == {processes}",
     )
