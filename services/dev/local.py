@@ -87,8 +87,6 @@ class Stack(msgspec.Struct, frozen=True, kw_only=True):
     """Base URL of each process's probes and metrics, by its name."""
     container: str | None
     """Base URL of the model's container; None where another runtime is used."""
-    runtime: str
-    """Base URL of the SageMaker Runtime in use."""
     notice: str
     """What everybody should know of the model that answers; empty for a real one."""
 
@@ -145,7 +143,6 @@ async def local_stack(options: StackOptions, announce: Announce) -> AsyncIterato
             supervisor=supervisor,
             metrics=metrics,
             container=container_url,
-            runtime=runtime_url,
             notice=notice,
         )
 

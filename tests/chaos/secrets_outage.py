@@ -33,6 +33,7 @@ class Outage:
     """The proxy; `become` one of DOWN, or WELL again."""
 
     def __init__(self, target: str) -> None:
+        """`target` is the URL of what is behind it, be it Secrets Manager or something else."""
         self._target = urlsplit(target)
         self._port = free_port()
         self._state = WELL

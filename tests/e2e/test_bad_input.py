@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
+from services.dev.processes import free_port
+from services.dev.sagemaker_runtime import sagemaker_runtime
 from tests.api import Api, logged_in
+from tests.chaos.secrets_outage import REFUSING, WELL, Outage
 from tests.speech import recording
 from tests.stack_thread import StackThread
 
@@ -32,12 +34,24 @@ TALK_SECONDS = 60
 
 
 @pytest.fixture(scope="module")
-def tight(stack: StackThread, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
-    """Another stack with small limits, at the same container of the model."""
-    folder, runtime = tmp_path_factory.mktemp("tight"), stack.stack.runtime
-    running = StackThread(folder, environ=LIMITS, runtime_url=runtime).start()
+def way(stack: StackThread) -> Iterator[Outage]:
+    """A way of its own to the container of the stack that all tests share, open so far."""
+    assert stack.stack.container is not None
+    proxy = Outage(stack.stack.container)
+    stack.do(proxy.become(WELL))
+    yield proxy
+    stack.do(proxy.become(REFUSING))
+
+
+@pytest.fixture(scope="module")
+def tight(stack: StackThread, way: Outage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackThread]:
+    """Another stack with small limits."""
+    runtime = sagemaker_runtime(way.url, free_port())
+    url = stack.do(runtime.__aenter__())
+    running = StackThread(tmp_path_factory.mktemp("tight"), environ=LIMITS, runtime_url=url).start()
     yield running
     running.stop()
+    stack.do(runtime.__aexit__(None, None, None))
 
 
 @pytest.fixture
@@ -239,16 +253,15 @@ async def test_a_slow_upload_is_cut_off_and_keeps_its_text(tight_api: Api, talk:
 
 
 async def test_an_endpoint_that_stays_away_leaves_gaps_with_the_reason(
-    stack: StackThread, tight_api: Api, talk: Path
+    stack: StackThread, way: Outage, tight_api: Api, talk: Path
 ) -> None:
-    supervisor = stack.stack.supervisor
-    await asyncio.to_thread(stack.do, supervisor.kill("endpoint"))
+    """No container listens, for all that SageMaker can tell."""
+    await asyncio.to_thread(stack.do, way.become(REFUSING))
     try:
         job = await outcome(tight_api, talk)
         _, transcript = await tight_api.get(f"/v1/jobs/{job['id']}/transcript")
     finally:
-        await asyncio.to_thread(stack.do, supervisor.revive("endpoint"))
-        await _loaded(f"{stack.stack.container}/ping")
+        await asyncio.to_thread(stack.do, way.become(WELL))
 
     assert job["status"] == "completed"
     assert job["progress"]["gaps"] == len(transcript["gaps"]) > 0
@@ -280,17 +293,6 @@ async def test_a_full_disk_budget_refuses_new_uploads_until_earlier_ones_are_del
 
     await _delete_all(tight_api)
     await _until_status(tight_api, silence, 201)
-
-
-async def _loaded(ping: str) -> None:
-    """Wait until the model answers again: the tests that follow need it."""
-    async with asyncio.timeout(60), aiohttp.ClientSession() as session:
-        while True:
-            with contextlib.suppress(aiohttp.ClientError):
-                async with session.get(ping) as answer:
-                    if answer.status == 200:
-                        return
-            await asyncio.sleep(0.1)
 
 
 async def _delete_all(api: Api) -> None:
