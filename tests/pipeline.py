@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -126,33 +127,36 @@ async def worker(
 StartPipeline = Callable[..., AbstractAsyncContextManager[Pipeline]]
 
 
+@contextlib.asynccontextmanager
+async def piped(
+    bus: Bus, nats_url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, **settings: Any
+) -> AsyncIterator[Pipeline]:
+    """A pipeline at this broker, whose transcriber has settings of the test's choice."""
+    endpoint = StandIn(seconds=0.02, capacity=4)
+    async with stand_in(endpoint, free_port()) as url:
+        for name, value in {
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": url,
+            "NO_PROXY": "127.0.0.1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        chunker = make_chunker(bus, folder)
+        chosen = TranscriberSettings(nats_url=nats_url, transcriber_slots=4, **settings)
+        async with (
+            connected(chosen) as client,
+            worker(chunker.run) as chunking,
+            worker(Transcriber(bus, client, chosen).run),
+        ):
+            yield Pipeline(bus, endpoint, chunking)
+
+
 @pytest.fixture
 def start_pipeline(
     broker: NatsServer, bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> StartPipeline:
-    """Starts pipelines whose transcriber has settings of the test's choice."""
-    for name, value in {
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
-
-    @contextlib.asynccontextmanager
-    async def start(**settings: Any) -> AsyncIterator[Pipeline]:
-        endpoint = StandIn(seconds=0.02, capacity=4)
-        async with stand_in(endpoint, free_port()) as url:
-            monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", url)
-            chunker = make_chunker(bus, tmp_path)
-            chosen = TranscriberSettings(nats_url=broker.url, transcriber_slots=4, **settings)
-            async with (
-                connected(chosen) as client,
-                worker(chunker.run) as chunking,
-                worker(Transcriber(bus, client, chosen).run),
-            ):
-                yield Pipeline(bus, endpoint, chunking)
-
-    return start
+    """Starts pipelines at the test's broker."""
+    return functools.partial(piped, bus, broker.url, tmp_path, monkeypatch)
 
 
 @pytest.fixture
