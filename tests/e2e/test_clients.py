@@ -12,34 +12,34 @@ from tests.stack_thread import StackThread
 
 
 @pytest.fixture(scope="module")
-def talk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A minute and a half of speech, and its words."""
-    path = tmp_path_factory.mktemp("talk") / "talk.mp3"
-    return path, recording(path, seconds=90, seed=21)
+def note(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Half a minute of speech, and its words."""
+    path = tmp_path_factory.mktemp("note") / "talk.mp3"
+    return path, recording(path, seconds=30, seed=21)
 
 
 async def test_the_client_writes_the_text_beside_the_recording(
-    stack: StackThread, talk: tuple[Path, str]
+    stack: StackThread, note: tuple[Path, str]
 ) -> None:
-    path, words = talk
+    path, words = note
     code, _, err = await run_for(stack, "-m", "client", str(path), "--language", "en")
     assert code == 0, err
     text = path.with_name("talk_transcript.txt").read_text()
     assert word_error_rate(words, text) < 0.2
 
 
-async def test_the_client_writes_subtitles_to_its_output(stack: StackThread, talk: tuple[Path, str]) -> None:
-    code, out, err = await run_for(stack, "-m", "client", str(talk[0]), "--format", "srt", "--output", "-")
+async def test_the_client_writes_subtitles_to_its_output(stack: StackThread, note: tuple[Path, str]) -> None:
+    code, out, err = await run_for(stack, "-m", "client", str(note[0]), "--format", "srt", "--output", "-")
     assert code == 0, err
     assert out.startswith("1\n00:00:0")
 
 
 async def test_the_client_gets_through_a_network_that_cuts_connections(
-    stack: StackThread, talk: tuple[Path, str], tmp_path: Path
+    stack: StackThread, tmp_path: Path
 ) -> None:
     """The first upload breaks after 300 kB, the next one after 600 kB; then event streams break."""
-    path, words = tmp_path / "talk.mp3", talk[1]
-    path.write_bytes(talk[0].read_bytes())
+    path = tmp_path / "talk.mp3"
+    words = recording(path, seconds=90, seed=21)
     url = urlsplit(stack.url)
     assert url.hostname
     assert url.port
@@ -60,10 +60,10 @@ async def test_the_client_passes_the_servers_refusal_on(stack: StackThread, tmp_
 
 
 async def test_an_old_client_works_unchanged(
-    stack: StackThread, talk: tuple[Path, str], tmp_path: Path
+    stack: StackThread, note: tuple[Path, str], tmp_path: Path
 ) -> None:
-    path, words = tmp_path / "old.mp3", talk[1]
-    path.write_bytes(talk[0].read_bytes())
+    path, words = tmp_path / "old.mp3", note[1]
+    path.write_bytes(note[0].read_bytes())
     code, out, err = await run_for(
         stack, "tests/e2e/seed_client.py", str(path), WHISPER_HOTWORDS="Katherine, Lynx"
     )
@@ -72,6 +72,6 @@ async def test_an_old_client_works_unchanged(
     assert word_error_rate(words, path.with_name("old_transcript.txt").read_text()) < 0.25
 
 
-async def test_an_old_client_is_told_of_a_wrong_password(stack: StackThread, talk: tuple[Path, str]) -> None:
-    code, _, err = await run_for(stack, "tests/e2e/seed_client.py", str(talk[0]), WHISPER_PASSWORD="wrong")
+async def test_an_old_client_is_told_of_a_wrong_password(stack: StackThread, note: tuple[Path, str]) -> None:
+    code, _, err = await run_for(stack, "tests/e2e/seed_client.py", str(note[0]), WHISPER_PASSWORD="wrong")
     assert (code, err) == (1, "seed client: login failed with 200\n")

@@ -14,7 +14,7 @@ from tests.speech import recording, speak
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("talk") / "talk.mp3"
-    recording(path, seconds=120, seed=8)
+    recording(path, seconds=60, seed=8)
     return path
 
 

@@ -67,7 +67,7 @@ async def test_from_a_chosen_file_to_its_downloaded_transcript(page: Page, tmp_p
 
 async def test_words_come_in_order_with_times(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "long talk.ogg"
-    recording(path, seconds=120, seed=21)
+    recording(path, seconds=60, seed=21)
     await choose(page, path)
     await finished(page)
 
