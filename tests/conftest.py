@@ -14,6 +14,7 @@ import pytest
 from services.common.bus import Bus, connect
 from services.common.settings import ServiceSettings
 from services.contracts.topology import MINIMUM_SERVER
+from services.dev import processes
 from services.dev.nats_server import NatsServer
 from tests.api import Api, logged_in
 from tests.declared_nats import declared_nats
@@ -33,6 +34,9 @@ def pytest_configure() -> None:
     """Commands under test must hear Ctrl-C, which shells switch off for what they start with `&`."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["SSL_CERT_FILE"] = str(TRUSTED)
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    processes.PORTS = processes.PORTS[number::workers]  # what one worker was given looks free to the others
 
 
 @pytest.hookimpl(wrapper=True)
