@@ -1,7 +1,7 @@
 """Chunkers and transcribers come and go with the load as in a cluster: real ones, by the real lag.
 
-A minute of the autoscalers lasts a second here, so that processes take a minute and more to start by their
-measure: longer than a pod does.
+A minute of the autoscalers lasts a second here, or less, so that processes take a minute and more to start by
+their measure: longer than a pod does.
 """
 
 import asyncio
@@ -23,6 +23,8 @@ from tests.charts.scaling import scaled_objects
 from tests.speech import recording
 
 PACE = 60.0
+HASTE = 90.0
+"""Where the load comes at once and goes at once, most of the time is waiting for nobody to be needed."""
 SPECS = scaled_objects()
 PLACES = int(SPECS["transcriber"].target)
 """Of one transcriber."""
@@ -36,7 +38,7 @@ async def test_from_nobody_to_as_many_as_needed_and_back(tmp_path: Path) -> None
     endpoint = Held(seconds=0.1, capacity=SPECS["transcriber"].most * PLACES)
     async with (
         stand_in(endpoint, free_port()) as url,
-        cluster(tmp_path / "stack", SPECS, url, pace=PACE, user_jobs=JOBS_EACH) as (scaled, users),
+        cluster(tmp_path / "stack", SPECS, url, pace=HASTE, user_jobs=JOBS_EACH) as (scaled, users),
     ):
         endpoint.free.set()
         await one_job_of_an_idle_system(scaled, users[0], short)

@@ -5,6 +5,7 @@ that tell this process their number; arguments, environment, folder and streams 
 """
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -78,6 +79,8 @@ def serve() -> None:
     driver = create_clidriver()
     for arguments in WARMING:
         driver.main(arguments)
+    gc.freeze()
+    gc.disable()  # a collection would touch, and so copy, all that a call shares with this process
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.create_server(("127.0.0.1", 0)) as server:
         print(server.getsockname()[1], flush=True)  # noqa: T201  # what warm_aws reads
