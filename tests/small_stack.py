@@ -29,6 +29,7 @@ class SmallStack(msgspec.Struct, frozen=True):
     aws: Aws
     metrics: Mapping[Role, str]
     """Base URL of each process's probes and metrics."""
+    pids: Mapping[Role, int]
 
     def said(self, service: str) -> list[str]:
         """What one of them has logged."""
@@ -61,7 +62,7 @@ async def small_stack(
             if isinstance(endpoint, str)
             else await stack.enter_async_context(stand_in(endpoint, free_port()))
         )
-        metrics = {}
+        metrics, pids = {}, {}
         for service in SERVICES:
             probe = free_port()
             environ = {
@@ -76,10 +77,13 @@ async def small_stack(
             }
             output = stack.enter_context((folder / f"{service}.log").open("wb"))
             arguments = (sys.executable, "-m", f"services.{service}")
-            await stack.enter_async_context(child(arguments, environ=environ, output=output.fileno()))
+            process = await stack.enter_async_context(
+                child(arguments, environ=environ, output=output.fileno())
+            )
+            pids[service] = process.pid
             metrics[service] = f"http://127.0.0.1:{probe}"
         await asyncio.gather(*(_ready(f"{url}/readyz") for url in metrics.values()))
-        yield SmallStack(f"http://127.0.0.1:{port}", nats, folder, aws, metrics)
+        yield SmallStack(f"http://127.0.0.1:{port}", nats, folder, aws, metrics, pids)
 
 
 async def _ready(url: str) -> None:

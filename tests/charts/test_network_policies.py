@@ -197,24 +197,13 @@ async def system(tmp_path: Path, secrets_url: str, secrets: Between) -> AsyncIte
         yield stack
 
 
-def processes() -> dict[str, psutil.Process]:
-    """The services' processes that this one has started."""
-    found = {}
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            line = process.cmdline()
-            if line[1:2] == ["-m"] and line[2].startswith("services."):
-                found[line[2].removeprefix("services.")] = process
-    return found
-
-
 async def test_the_services_make_the_connections_that_are_allowed_and_no_others(
     system: SmallStack, secrets: Between, tmp_path: Path, rendered: Rendered
 ) -> None:
     """Seen while a recording is transcribed and its webhook sent; then all stop in time with work in hand."""
     talk = tmp_path / "talk.mp3"
     recording(talk, seconds=20, fmt="mp3")
-    running = processes()
+    running = {str(service): psutil.Process(pid) for service, pid in system.pids.items()}
     assert running.keys() == set(SERVICES)
     runtime = running["transcriber"].environ()["AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME"]
     async with watching(running) as watch:
