@@ -36,7 +36,11 @@ def main() -> None:
     except Misconfigured as error:
         structlog.get_logger().error("misconfigured", error=str(error))
         sys.exit(2)
-    sys.exit(asyncio.run(serve(settings, _loaded)))
+    try:
+        sys.exit(asyncio.run(serve(settings, _loaded)))
+    except FileNotFoundError as error:  # of `model_choice`: the sentence says it all
+        structlog.get_logger().error("model_missing", error=str(error))
+        sys.exit(1)
 
 
 def _loaded(settings: EndpointSettings) -> Engine:

@@ -1,14 +1,12 @@
 """Settings: one frozen struct per service, read once from the environment, with defaults that run."""
 
-import ast
-import inspect
-import textwrap
 from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
 
 from services.common.errors import Misconfigured
+from services.common.field_texts import field_texts
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,20 +63,5 @@ def described(settings: type[msgspec.Struct]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for owner in reversed(settings.__mro__):
         if issubclass(owner, msgspec.Struct) and owner is not msgspec.Struct:
-            texts |= _field_texts(owner)
-    return texts
-
-
-def _field_texts(owner: type) -> dict[str, str]:
-    [definition] = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
-    assert isinstance(definition, ast.ClassDef)  # noqa: S101  # getsource of a class is a class
-    texts = {}
-    for field, text in zip(definition.body, definition.body[1:], strict=False):
-        if (
-            isinstance(field, ast.AnnAssign)
-            and isinstance(field.target, ast.Name)
-            and isinstance(text, ast.Expr)
-            and isinstance(text.value, ast.Constant)
-        ):
-            texts[field.target.id] = " ".join(str(text.value.value).split())
+            texts |= field_texts(owner)
     return texts

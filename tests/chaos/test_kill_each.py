@@ -37,13 +37,6 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="module")
-def note(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("note") / "note.mp3"
-    recording(path, seconds=120, seed=12)
-    return path
-
-
 @pytest.mark.timeout(400)
 async def test_each_process_killed_once_costs_no_word(stack: StackThread, talk: Path) -> None:
     """Nor are those forgotten who wait for a call, and each job counts once in what its user has used."""
@@ -78,8 +71,9 @@ async def _used(api: Api, *, jobs: int) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(200)
-async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThread, note: Path) -> None:
-    key = str(uuid.uuid4())
+async def test_an_upload_whose_gateway_dies_keeps_what_arrived(stack: StackThread, tmp_path: Path) -> None:
+    key, note = str(uuid.uuid4()), tmp_path / "note.mp3"
+    recording(note, seconds=120, seed=12)
     async with logged_in(stack.url, stack.username, stack.password) as api:
         uploading = asyncio.create_task(_endless_upload(api, note.read_bytes(), key))
         job = await api.find(key)

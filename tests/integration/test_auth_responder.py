@@ -112,11 +112,8 @@ async def test_a_broker_that_dies_before_it_has_heard_of_us_hears_of_us_again(
     broker: NatsServer, bus: Bus, connect_bus: ConnectBus
 ) -> None:
     """It is frozen first, so that it takes the subscription with it unread."""
-    assert broker.process is not None
     async with connect_bus("gateway") as other, asyncio.timeout(60):
-        broker.process.send_signal(signal.SIGSTOP)
-        subscribed = asyncio.create_task(_answering(bus, other))
-        await asyncio.sleep(0)  # it has asked, and waits
+        subscribed = await _asking_while_frozen(broker, bus, other)
         await broker.kill()
         await broker.start()
         assert await subscribed == "second"
@@ -125,14 +122,22 @@ async def test_a_broker_that_dies_before_it_has_heard_of_us_hears_of_us_again(
 async def test_a_broker_that_is_slow_to_hear_of_us_costs_no_connection(
     broker: NatsServer, bus: Bus, connect_bus: ConnectBus
 ) -> None:
-    assert broker.process is not None
     async with connect_bus("gateway") as other, asyncio.timeout(60):
-        broker.process.send_signal(signal.SIGSTOP)
-        subscribed = asyncio.create_task(_answering(bus, other))
+        subscribed = await _asking_while_frozen(broker, bus, other)
         await asyncio.sleep(3)
+        assert broker.process is not None
         broker.process.send_signal(signal.SIGCONT)
         assert await subscribed == "second"
     assert bus.breaks == 0
+
+
+async def _asking_while_frozen(broker: NatsServer, bus: Bus, other: Bus) -> "asyncio.Task[str]":
+    """Freeze the broker, and have it asked to know a subscription."""
+    assert broker.process is not None
+    broker.process.send_signal(signal.SIGSTOP)
+    subscribed = asyncio.create_task(_answering(bus, other))
+    await asyncio.sleep(0)  # it has asked, and waits
+    return subscribed
 
 
 async def _answering(bus: Bus, other: Bus) -> str:

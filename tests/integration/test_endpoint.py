@@ -200,3 +200,4 @@ def test_a_container_that_cannot_run_says_so_and_ends(settings: dict[str, str], 
     assert ended.returncode == status
     [(_, value)] = settings.items()
     assert value in ended.stderr.decode()
+    assert "Traceback" not in ended.stderr.decode()

@@ -7,11 +7,11 @@ import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from services.common.field_texts import field_texts
 from services.gateway.app import ROUTES
 from services.gateway.openapi.operation import Content, Operation, Raw
 from services.gateway.openapi.operations import OPERATIONS, UNDOCUMENTED
 from services.gateway.openapi.routes import made
-from services.gateway.openapi.shapes import field_texts
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(made(ROUTES).body)
 

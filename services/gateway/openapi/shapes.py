@@ -1,16 +1,11 @@
 """JSON Schemas of our types, with the sentences that stand under their fields in the code."""
 
-import ast
-import functools
-import inspect
-import itertools
-import sys
 from collections.abc import Iterable, Iterator
-from types import ModuleType
 from typing import Any
 
 import msgspec
 
+from services.common.field_texts import field_texts
 from services.gateway.openapi.operation import Raw, Shape
 
 PLACE = "#/components/schemas/{name}"
@@ -26,26 +21,6 @@ def schemas(shapes: Iterable[Shape]) -> tuple[dict[str, Any], dict[str, Any]]:
     return {
         key: dict(shape.schema) if isinstance(shape, Raw) else next(given) for key, shape in wanted
     }, named
-
-
-def field_texts(kind: type) -> dict[str, str]:
-    """The string under each field of a class, on one line."""
-    texts = {}
-    for field, below in itertools.pairwise(_classes(sys.modules[kind.__module__])[kind.__name__].body):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                texts[name] = " ".join(text.split())
-    return texts
-
-
-@functools.cache
-def _classes(module: ModuleType) -> dict[str, ast.ClassDef]:
-    """The classes of a module, by name. It is read once: to do so for each class made gateways start late."""
-    return {
-        node.name: node
-        for node in ast.parse(inspect.getsource(module)).body
-        if isinstance(node, ast.ClassDef)
-    }
 
 
 def _describe(named: dict[str, Any], shapes: Iterable[Any]) -> None:
