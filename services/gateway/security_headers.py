@@ -38,8 +38,8 @@ API_HEADERS = {
         )
     },
 }
-"""What JSON needs, which no browser draws as a page (OWASP REST Security Cheat Sheet): the others' 400 bytes
-would take longer than most answers."""
+"""What JSON needs, which no browser draws as a page (OWASP REST Security Cheat Sheet); all of them would be
+400 bytes more in each answer."""
 ONLY_HTTPS = {"Strict-Transport-Security": "max-age=63072000; includeSubDomains"}
 """Two years; sent only where browsers come by HTTPS, as it binds the host."""
 
