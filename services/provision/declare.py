@@ -1,8 +1,10 @@
 """Declare streams and consumers, and read them back: an old server drops what it does not know."""
 
+import asyncio
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterable, Iterator
+from typing import Any
 
 import nats.js.errors
 import structlog
@@ -39,14 +41,22 @@ async def declare(jetstream: JetStreamContext, settings: Settings) -> None:
         text_seconds=settings.text_retention_seconds,
         usage_seconds=settings.usage_retention_days * DAY_SECONDS,
     )
-    for stream in wanted:
-        await _declare_stream(jetstream, stream, settings.stream_replicas)
-    for retired, name in RETIRED:
-        with contextlib.suppress(nats.js.errors.NotFoundError):
-            await jetstream.delete_consumer(retired, name)
-    for consumer in CONSUMERS:
-        await _declare_consumer(jetstream, consumer)
+    await _all(_declare_stream(jetstream, stream, settings.stream_replicas) for stream in wanted)
+    await _all(_retire(jetstream, stream, name) for stream, name in RETIRED)
+    await _all(_declare_consumer(jetstream, consumer) for consumer in CONSUMERS)
     log.info("provisioned", streams=len(wanted), consumers=len(CONSUMERS))
+
+
+async def _all(declarations: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """At once, as a cluster elects a leader for each; raises the first error once all have ended."""
+    for result in await asyncio.gather(*declarations, return_exceptions=True):
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _retire(jetstream: JetStreamContext, stream: str, consumer: str) -> None:
+    with contextlib.suppress(nats.js.errors.NotFoundError):
+        await jetstream.delete_consumer(stream, consumer)
 
 
 async def _declare_stream(jetstream: JetStreamContext, spec: StreamSpec, replicas: int) -> None:
