@@ -75,11 +75,11 @@ def warm_aws(folder: Path) -> Iterator[int]:
 
 
 def serve() -> None:
-    """Import, warm up, listen, and fork for each call."""
+    """Import, warm up, listen, and answer one call after the other."""
     from awscli.clidriver import create_clidriver
 
     driver = create_clidriver()
-    new = dict(vars(driver.session), _session_instance_vars={})
+    new = {**vars(driver.session), "_config": None}
     for arguments in WARMING:
         driver.main(arguments)
     gc.freeze()  # what stays is not to be looked through again and again
