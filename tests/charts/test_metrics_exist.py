@@ -319,8 +319,13 @@ async def test_times_are_those_of_the_one_job(scraped: Scraped) -> None:
     value = scraped.prometheus.value
     first_text = await value("whisper_first_text_seconds_sum")
     assert 0 < first_text < SECONDS * 3
-    for stage in ("upload", "decode", "cut", "queue", "invoke", "deliver"):
-        assert 0 < await value(f'sum(whisper_stage_seconds_sum{{stage="{stage}"}})') < SECONDS * 6, stage
+    spent = {
+        stage: await value(f'sum(whisper_stage_seconds_sum{{stage="{stage}"}})')
+        for stage in ("upload", "decode", "cut", "queue", "invoke", "deliver")
+    }
+    assert max(spent.values()) < SECONDS * 6, spent
+    assert 0 <= spent.pop("deliver"), "by the broker's clock as last heard, which a busy machine hears late"
+    assert min(spent.values()) > 0, spent
     age = await value("time() - whisper_auth_signing_key_created_timestamp_seconds")
     assert 0 <= age < 600
 
