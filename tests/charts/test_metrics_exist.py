@@ -324,7 +324,7 @@ async def test_times_are_those_of_the_one_job(scraped: Scraped) -> None:
         for stage in ("upload", "decode", "cut", "queue", "invoke", "deliver")
     }
     assert max(spent.values()) < SECONDS * 6, spent
-    assert 0 <= spent.pop("deliver"), "by the broker's clock as last heard, which a busy machine hears late"
+    assert spent.pop("deliver") >= 0, "by the broker's clock as last heard, which a busy machine hears late"
     assert min(spent.values()) > 0, spent
     age = await value("time() - whisper_auth_signing_key_created_timestamp_seconds")
     assert 0 <= age < 600
