@@ -90,7 +90,7 @@ sys.exit(sys.version_info < (3, 11) or None in found)' 2>/dev/null; then
 
 # What images.sh would refuse, told before a cluster is made; images that are in ECR need none of it.
 check_builder() {
-  local fix="or have the images in ECR before (deploy/aws/images.sh on another machine)"
+  local fix="or build them on another machine: up ends where it needs them, with the command for that"
   if ! command -v docker >/dev/null; then
     if command -v podman >/dev/null; then
       pass "image builder" podman

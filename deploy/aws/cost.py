@@ -22,8 +22,8 @@ WAKE_HOURS = 0.5
 """Of an instance each time it comes from zero: some 10 minutes to start, 15 without a request, 5 to end."""
 AUDIO_HOUR_GIB = 3600 * 16_000 * 2 / 2**30
 """Of raw audio at 16 kHz; chunks are sent as FLAC, which is less."""
-KEYS, SECRETS = 2, 2
-"""KMS keys of the cluster and of the app, secrets of the accounts and of the signing keys."""
+KEYS, SECRETS = 2, 3
+"""KMS keys of the cluster and of the app; secrets of the accounts, of the signing keys and of NATS's keys."""
 ALWAYS_ON, TO_ZERO = "endpoint on", "endpoint to zero"
 
 EPILOG = """\

@@ -119,7 +119,8 @@ settle_scaling() {
   SCALE_TO_ZERO=${is:-${SCALE_TO_ZERO:-$(remembered scale_to_zero)}}
   if [ -n "$SCALE_TO_ZERO" ]; then return; fi
   case $PRESET in small | spot) SCALE_TO_ZERO=yes ;; *) SCALE_TO_ZERO=no ;; esac
-  if [ -n "$state" ]; then SCALE_TO_ZERO=no; fi
+  # Nobody knows whether China's regions take it.
+  if [ -n "$state" ] || in_china; then SCALE_TO_ZERO=no; fi
 }
 
 find_certificate() {

@@ -17,8 +17,10 @@ show_plan() {
     plan_line "address" "none from outside, for want of a certificate (--domain or --certificate-arn): kubectl port-forward"
   fi
   plan_line "chart" "images with the tag $IMAGE_TAG, values-$PRESET.yaml${MONITORING:+, Prometheus and Grafana}"
-  say "What it costs: deploy/aws/cost --region $REGION; nothing ends by itself but workers, and deploy/aws/down ends it all."
+  say "What it costs: deploy/aws/cost --region $REGION; nothing ends by itself but workers$(idle_endpoint), and deploy/aws/down ends it all."
 }
+
+idle_endpoint() { if [ "$SCALE_TO_ZERO" = yes ]; then echo " and the idle endpoint"; fi; }
 
 plan_line() { say "$(printf '  %-9s %s' "$1" "$2")"; }
 

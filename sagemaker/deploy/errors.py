@@ -64,7 +64,8 @@ REMEDIES = (
     ),
     (
         r"Min instance count needs to be greater than 0|scal\w+ to zero is not",
-        "This region does not scale to zero: leave out --scale-to-zero",
+        "This region does not scale to zero: leave out --scale-to-zero "
+        "(with deploy/aws/up: --scale-to-zero no)",
     ),
     (
         r"manifest media type",

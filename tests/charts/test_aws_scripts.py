@@ -34,6 +34,15 @@ def test_each_command_explains_itself(command: str) -> None:
     assert "Exit codes:" in done.stdout
 
 
+def test_what_setting_up_leaves_behind_is_no_change_of_the_tree() -> None:
+    """images.sh pushes only what is committed; pip leaves `build` where it installs a project from."""
+    left = ["build/", "whisper_webui.egg-info/"]
+    done = subprocess.run(
+        ["git", "check-ignore", "--no-index", *left], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout.split() == left
+
+
 def shell(operator: Operator, code: str) -> Run:
     """Run functions of the library by themselves."""
     done = subprocess.run(

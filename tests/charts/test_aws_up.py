@@ -142,6 +142,31 @@ def test_china_gets_its_values_registries_and_arns(account: Account, operator: O
     assert "ICP filing" in run.err
 
 
+@pytest.mark.parametrize("preset", ["small", "spot", "china"])
+def test_in_china_the_endpoint_stays_on_with_every_preset(
+    account: Account, operator: Operator, preset: str
+) -> None:
+    """Nobody knows whether it scales to zero there."""
+    run = operator.run("up", "--plan", "--region", "cn-northwest-1", "--preset", preset)
+    assert "new: whisper-webui-endpoint on ml.g4dn.xlarge; costs most" in run.err
+    assert "nothing ends by itself but workers, and" in run.err
+    asked = operator.run("up", "--plan", "--region", "cn-northwest-1", "--scale-to-zero", "yes")
+    assert "none while idle" in asked.err
+    assert "nothing ends by itself but workers and the idle endpoint, and" in asked.err
+
+
+def test_where_a_region_does_not_scale_to_zero_it_says_how_to_go_on(
+    account: Account, operator: Operator
+) -> None:
+    account.plane.sagemaker.scales_to_zero = False
+    failed = operator.run("up", "--yes")
+    assert failed.status == 1
+    assert "with deploy/aws/up: --scale-to-zero no" in failed.err
+    again = operator.run("up", "--yes", "--scale-to-zero", "no")
+    assert again.status == 0, again.said
+    assert account.plane.sagemaker.endpoints["whisper-webui-endpoint"].status == "InService"
+
+
 def test_a_plain_run_keeps_what_the_first_was_told(
     account: Account, operator: Operator, tmp_path: Path
 ) -> None:
@@ -205,6 +230,19 @@ def test_images_are_asked_for_with_options_that_there_are(account: Account, oper
     run = operator.run("images.sh", "--dry-run", "--allow-dirty", *given)
     assert run.status == 0, run.said
     assert f"{registry}/second-gateway:1.0" in run.said
+
+
+def test_a_machine_that_builds_no_image_is_told_what_another_has_to_run(
+    account: Account, operator: Operator
+) -> None:
+    mine = with_endpoint(account)
+    run = operator.run("up", "--yes", "--image-tag", "1.0", *mine, IMAGES="false")
+    assert run.status == 1, "2 would be: not confirmed"
+    found = re.search(r"run deploy/aws/(images.sh) (.*?) in a checkout", run.err)
+    assert found, run.err
+    there = operator.run(found[1], "--dry-run", "--allow-dirty", *found[2].split())
+    assert there.status == 0, there.said
+    assert f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com/whisper-webui-gateway:1.0" in there.said
 
 
 def test_interrupted_it_says_how_to_go_on(account: Account, operator: Operator) -> None:

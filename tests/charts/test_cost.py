@@ -44,7 +44,7 @@ def test_a_month_is_the_sum_of_its_items() -> None:
     found = computed(*given(), "--audio-hours", "1000", "--speed", "20", "--wakes", "10")
     plans = found["plans"]
     gibs = 1000 * 3600 * 32_000 / 2**30
-    everywhere = 730 * (1 + 4) + gibs * 6 + 2 * 7 + 2 * 8
+    everywhere = 730 * (1 + 4) + gibs * 6 + 2 * 7 + 3 * 8
     assert plans["small"]["total"] == pytest.approx(
         everywhere + 730 * (2 * 2 + 5) + (100 + 30) * 0.1, abs=0.01
     )
