@@ -201,7 +201,7 @@ check_certificate() {
   local state until days
   if [ -z "$CERTIFICATE" ]; then return; fi
   if ! try acm describe-certificate --certificate-arn "$CERTIFICATE" --query 'Certificate.[Status,NotAfter]'; then
-    bad "certificate" "$REFUSAL" "give up another --certificate-arn"
+    bad "certificate" "$REFUSAL" "deploy/aws/up --certificate-arn ARN takes another"
     return
   fi
   read -r state until <<<"$ANSWER"
