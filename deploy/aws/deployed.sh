@@ -4,7 +4,7 @@
 RERUN="run deploy/aws/up again: it goes on where it was"
 
 check_deployment() {
-  if ! try cloudformation describe-stacks --query "Stacks[?starts_with(StackName,'$NAME-')].[StackName,StackStatus,Tags[?Key=='whisper-endpoint']|[0].Value,Tags[?Key=='whisper-certificate']|[0].Value]"; then
+  if ! try cloudformation describe-stacks --query "$(own_stacks).[StackName,StackStatus,Tags[?Key=='whisper-endpoint']|[0].Value,Tags[?Key=='whisper-certificate']|[0].Value]"; then
     bad "stacks" "$REFUSAL" "get the right to call cloudformation:DescribeStacks"
     return
   fi

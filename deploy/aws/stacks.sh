@@ -4,10 +4,13 @@
 # Kept as tags of the stacks, so that `up` without options leaves things as they are.
 REMEMBERED="preset endpoint certificate domain own_vpc own_subnets scheme identity scale_to_zero value_files"
 
+# own_stacks: those of this name as a query; the stacks of a deployment NAME-two begin with NAME-, too.
+own_stacks() { printf "Stacks[?StackName=='%s'||StackName=='%s'||StackName=='%s']" "$NAME-network" "$NAME-cluster" "$NAME-app"; }
+
 # read_stacks: one look at all stacks of this name; sets STACKS, lines of "name state".
 read_stacks() {
   local lines tag query
-  query="Stacks[?StackName=='$NAME-network'||StackName=='$NAME-cluster'||StackName=='$NAME-app'].[StackName,StackStatus"
+  query="$(own_stacks).[StackName,StackStatus"
   for tag in $REMEMBERED; do query+=",Tags[?Key=='whisper-$tag']|[0].Value"; done
   lines=$(ask cloudformation describe-stacks --query "$query]")
   STACKS=$lines

@@ -49,6 +49,8 @@ ELSEWHERE = {
     "STREAM_REPLICAS": "nats.replicas",
 }
 """Settings with a value of their own, since others depend on them, too."""
+NEVER_ZERO = {"CHUNKER_SLOTS", "HASH_THREADS", "TRANSCRIBER_SLOTS", "USER_JOBS", "WINDOW_CHUNKS"}
+"""Settings with which a service does no work, or does not start, where they are 0."""
 BEGIN, END = "<!-- values: begin -->\n", "<!-- values: end -->\n"
 VALUES, SCHEMA, README = CHART / "values.yaml", CHART / "values.schema.json", CHART / "README.md"
 COMMENT = "# -- "
@@ -111,7 +113,9 @@ def environment(settings: type[ServiceSettings]) -> Object:
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            field.name.upper(): _type(field.type) | {"description": texts[field.name]}
+            field.name.upper(): _type(field.type)
+            | ({"minimum": 1} if field.name.upper() in NEVER_ZERO else {})
+            | {"description": texts[field.name]}
             for field in sorted(msgspec.structs.fields(settings), key=lambda field: field.name)
             if field.name.upper() not in FIXED.keys() | ELSEWHERE.keys()
         },

@@ -182,6 +182,18 @@ def test_in_a_broken_deployment_every_fault_is_found(account: Account, operator:
     assert PASSWORD not in run.said
 
 
+def test_another_deployment_whose_name_begins_alike_is_not_looked_at(
+    account: Account, operator: Operator
+) -> None:
+    """CloudFormation names the newest stacks first."""
+    other = account.stacks.settled("whisper-webui-trial-app", Name="whisper-webui-trial")
+    other.tags = {"whisper-endpoint": "whisper-webui-trial-endpoint", "whisper-certificate": "arn:none"}
+    have_deployment(account, operator)
+    results = found(operator.run("doctor", "--json"))
+    assert results["endpoint"]["said"] == "whisper-webui-endpoint is InService"
+    assert "certificate" not in results
+
+
 def test_before_up_what_would_fail_later_is_found(account: Account, operator: Operator) -> None:
     account.denied = ["eks:CreateCluster", "iam:PassRole"]
     account.quotas |= {"L-1216C47A": 2.0, "L-F678F1CE": 1.0}

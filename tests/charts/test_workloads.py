@@ -193,6 +193,14 @@ def test_images_are_named_by_registry_service_and_tag() -> None:
         assert found[component]["containers"][0]["image"] == f"{registry}/a/b-{component}:1.2.3"
 
 
+def test_every_pod_with_an_image_of_ours_keeps_to_the_architecture() -> None:
+    """Images built for one architecture do not run on nodes of the other."""
+    given = {**EVERYTHING, "arch": "arm64", "nats.nodeSelector": {"disk": "fast"}}
+    chosen = {component: pod.get("nodeSelector", {}) for component, pod in pods(render((), given)).items()}
+    assert {labels.get("kubernetes.io/arch") for labels in chosen.values()} == {"arm64"}, chosen
+    assert chosen["nats"] == {"kubernetes.io/arch": "arm64", "disk": "fast"}
+
+
 def test_only_auth_and_transcriber_get_rights_at_aws() -> None:
     role = "arn:aws-cn:iam::111122223333:role/"
     given = {"aws.identity": "irsa", "aws.roles": {"auth": f"{role}a", "transcriber": f"{role}t"}}

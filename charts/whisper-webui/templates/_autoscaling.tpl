@@ -1,7 +1,17 @@
 {{/* What the ScaledObjects are made of. */}}
 
+{{/* Refuses what Kubernetes and KEDA would refuse in the middle of an upgrade; takes (dict "root" $ "component" "gateway"). */}}
+{{- define "whisper-webui.checkReplicas" -}}
+{{- with (index .root.Values.services .component).autoscaling -}}
+{{- if gt (int .minReplicas) (int .maxReplicas) -}}
+{{- fail (printf "services.%s.autoscaling.minReplicas=%d is more than maxReplicas=%d" $.component (int .minReplicas) (int .maxReplicas)) -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
 {{/* What both have in common; takes root, component and, with a formula over its triggers, that and its target. */}}
 {{- define "whisper-webui.scaled" -}}
+{{- include "whisper-webui.checkReplicas" . -}}
 {{- $autoscaling := (index .root.Values.services .component).autoscaling -}}
 scaleTargetRef:
   apiVersion: apps/v1

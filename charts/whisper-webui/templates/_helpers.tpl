@@ -37,6 +37,16 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- if and (kindIs "float64" .) (eq (floor .) .) -}}{{ int64 . }}{{- else -}}{{ . }}{{- end -}}
 {{- end }}
 
+{{/* Labels that nodes must have for pods with an image of ours; takes (dict "root" $ "labels" .Values.nats.nodeSelector). */}}
+{{- define "whisper-webui.nodeSelector" -}}
+{{- $labels := merge (dict) .labels -}}
+{{- with .root.Values.arch }}{{ $_ := set $labels "kubernetes.io/arch" . }}{{ end -}}
+{{- with $labels }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{/* Security context of a pod of ours: what Pod Security "restricted" asks, as the user of the images. */}}
 {{- define "whisper-webui.podSecurityContext" -}}
 runAsNonRoot: true

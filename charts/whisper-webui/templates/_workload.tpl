@@ -168,12 +168,7 @@ spec:
 {{- define "whisper-webui.placement" -}}
 {{- $component := . -}}
 {{- $service := index .root.Values.services .component -}}
-{{- $nodes := merge (dict) $service.nodeSelector -}}
-{{- with .root.Values.arch }}{{ $_ := set $nodes "kubernetes.io/arch" . }}{{ end -}}
-{{- with $nodes }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "whisper-webui.nodeSelector" (dict "root" .root "labels" $service.nodeSelector) }}
 {{- with $service.tolerations }}
 tolerations:
   {{- toYaml . | nindent 2 }}
