@@ -99,6 +99,18 @@ def names_in(expression: str) -> set[str]:
     return names
 
 
+def selectors_in(expression: str) -> set[str]:
+    """What a PromQL expression selects series by, such as `up{job="a"}`."""
+    found: set[str] = set()
+
+    def visit(node: object) -> None:
+        if isinstance(node, promql_parser.VectorSelector):
+            found.add(str(node))
+
+    promql_parser.walk(promql_parser.parse(expression), visit)
+    return found
+
+
 def _named_by_label(selector: Any) -> str:
     matchers = [one for one in selector.matchers.matchers if one.name == "__name__"]
     assert matchers, f"{selector} names no metric"

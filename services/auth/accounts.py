@@ -12,7 +12,7 @@ from argon2.exceptions import InvalidHashError
 from argon2.low_level import Type
 from prometheus_client import Counter, Gauge
 
-from services.auth.secrets import RETRY_SECONDS, Secrets
+from services.auth.secrets import RETRY_SECONDS, SecretMissing, Secrets, SecretsUnavailable
 from services.common.cached import Cached
 from services.common.errors import Permanent, ServiceError, Transient
 
@@ -21,7 +21,6 @@ log = structlog.get_logger()
 MAX_USER_CHARACTERS = 256
 
 READS = Counter("whisper_auth_account_reads_total", "Reads of the accounts' secret", ["outcome"])
-READS.labels("read")
 LAST_READ = Gauge("whisper_auth_accounts_read_timestamp_seconds", "When the accounts in use were read")
 
 
@@ -29,6 +28,10 @@ class MalformedAccounts(Permanent):
     """The secret is not what it should be; the message never quotes a value."""
 
     code = "malformed_accounts"
+
+
+for outcome in ("read", MalformedAccounts.code, SecretMissing.code, SecretsUnavailable.code):
+    READS.labels(outcome)
 
 
 class AccountsUnavailable(Transient):

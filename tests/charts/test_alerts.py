@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.charts.boards import USERS
 from tests.charts.rendering import CHART, render
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,15 @@ def test_every_alert_leads_to_its_runbook() -> None:
         assert rule["annotations"]["summary"]
         linked |= {section.replace("{{ $labels.slo }}", slo) for slo in objectives()}
     assert linked == sections, "a section for each alert, and none for what is gone"
+
+
+def test_what_is_left_of_a_budget_is_asked_for_as_the_dashboard_does() -> None:
+    """Of hours without events there is no ratio, so a mean of ratios would be none either."""
+    [panel] = [
+        panel for row in USERS.rows.values() for panel in row if panel.title.startswith("Error budget")
+    ]
+    [expression] = panel.lines.values()
+    assert f"`{expression}`" in RUNBOOKS.read_text()
 
 
 def test_the_operator_takes_the_same_rules_with_links_of_ones_own() -> None:

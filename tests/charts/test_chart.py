@@ -1,6 +1,7 @@
 """The chart as a whole: it lints, Kubernetes and the operators take it, and its pages keep up with it."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,12 @@ from tests.charts.kinds import CUSTOM, KUBERNETES, complaints
 from tests.charts.rendering import CHART, Manifests, Object, values_of
 from tests.charts.variants import COMBINATIONS, EVERYTHING, INGRESS, name
 
+PAGES = (CHART / "README.md", *sorted((CHART.parents[1] / "docs").glob("*.md")))
+NAMED = re.compile(
+    r"\b(deploy|deployment|service|job|statefulset|scaledobject|pod|secret)[/ ](whisper-webui-[a-z0-9-]+)"
+)
+"""An object of a release `whisper-webui` as kubectl takes it."""
+SHORT = {"deploy": "deployment"}
 YAMLLINT = yamllint.config.YamlLintConfig(
     "{extends: default, rules: {line-length: disable, document-start: disable, empty-lines: {max-start: 1}}}"
 )
@@ -135,6 +142,16 @@ def test_schema_and_readme_keep_up() -> None:
     """`python -m tests.charts.documented` writes them."""
     assert documented.SCHEMA.read_text() == documented.schema()
     assert documented.README.read_text() == documented.readme()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_the_pages_name_objects_that_there_are(objects: list[Object], page: Path) -> None:
+    """Of those that the chart makes; the keys' Secret is made before it."""
+    made = {(found["kind"].lower(), found["metadata"]["name"]) for found in objects}
+    made |= {("pod", f"whisper-webui-nats-{number}") for number in range(3)}
+    made.add(("secret", "whisper-webui-nats-keys"))
+    named = {(SHORT.get(kind, kind), called) for kind, called in NAMED.findall(page.read_text())}
+    assert named - made == set()
 
 
 def test_the_notes_say_where_it_is_and_how_to_log_in(rendered: Rendered) -> None:

@@ -21,7 +21,7 @@ from services.dev.local import StackOptions, local_stack
 from services.dev.output import announce
 from services.dev.processes import free_port
 from tests.api import Api, logged_in
-from tests.prometheus import Prometheus, names_in, prometheus
+from tests.prometheus import Prometheus, names_in, prometheus, selectors_in
 from tests.speech import recording
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(400)]
@@ -43,6 +43,8 @@ NEVER_HERE = {
     WITH_TLS: "this NATS has no TLS; test_trust.py reads it",
 }
 """What the table lists and this stack cannot show, with the reason."""
+WITH_FIRST_EVENT = 'status=~"5.."'
+"""Of requests: nothing has failed here."""
 OTHERS_LABELS = {"__name__", "job", "instance", "le"}
 PARTS = {"histogram": ("_bucket", "_count", "_sum")}
 SECONDS = 20
@@ -261,6 +263,26 @@ async def test_dashboards_name_what_there_is(scraped: Scraped) -> None:
         found = list(expressions(msgspec.json.decode(path.read_bytes())))
         assert found, f"{path.name} shows nothing"
         assert not {one: names for one in found if (names := unknown(one, known))}, path.name
+
+
+async def test_rules_and_dashboards_select_by_labels_that_there_are(scraped: Scraped) -> None:
+    """A value or a bucket that nothing has would leave an alert silent, and a panel empty."""
+    shown = [found for path in DASHBOARDS for found in expressions(msgspec.json.decode(path.read_bytes()))]
+    asked = [*(rule["expr"] for rule in rules()), *shown]
+    selectors = set().union(*(selectors_in(without_variables(one)) for one in asked))
+    assert await selecting_nothing(scraped, selectors) == set()
+    assert await selecting_nothing(scraped, {'up{job="gatway"}'}) == {'up{job="gatway"}'}
+
+
+async def selecting_nothing(scraped: Scraped, selectors: set[str]) -> set[str]:
+    elsewhere = (*recorded(), *NEVER_HERE)
+    return {
+        one
+        for one in selectors
+        if WITH_FIRST_EVENT not in one
+        and not one.startswith(elsewhere)
+        and not await scraped.prometheus.value(f"count({one})")
+    }
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
