@@ -284,13 +284,26 @@ check_china() {
     fi
   done
   for repository in nats natsio/nats-server-config-reloader; do
-    if try ecr describe-images --repository-name "$repository" --query 'imageDetails[].imageDigest' && [ -n "$ANSWER" ]; then
+    if has_images "$repository"; then
       pass "image $repository" "is in ECR"
     else
       warn "image $repository" "is not in ECR" "up copies it there; where it does not reach Docker Hub, set BASE_REGISTRY (images.sh --help)"
     fi
   done
 }
+
+# The endpoint's image is the one that needs mirrors to be built there, and up builds it late.
+check_endpoint_image() {
+  [[ $REGION == cn-* && -z $ENDPOINT ]] || return 0
+  if has_images "$NAME-endpoint"; then
+    pass "image endpoint" "is in ECR"
+  else
+    warn "image endpoint" "is not in ECR, and needs mirrors to be built" \
+      "before up: python -m deploy image --name $NAME-endpoint --build-arg ... (docs/deploy-endpoint.md, China)"
+  fi
+}
+
+has_images() { try ecr describe-images --repository-name "$1" --query 'imageDetails[].imageDigest' && [ -n "$ANSWER" ]; }
 
 # check_subnets SUBNETS --given|--made: zones, room and the tags that load balancers are placed by.
 check_subnets() {

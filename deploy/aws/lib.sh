@@ -173,6 +173,10 @@ check_name() {
     || usage_error "--name '$NAME': use 2 to 30 small letters, digits and single hyphens, with a letter first"
 }
 
+check_preset() {
+  case $PRESET in "" | small | ha | spot | china) ;; *) usage_error "--preset '$PRESET' is none of small, ha, spot, china" ;; esac
+}
+
 # open_log: where this run is written down.
 open_log() {
   STATE=${STATE_HOME:-$ROOT/.local/aws}/$NAME-$REGION

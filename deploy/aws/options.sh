@@ -36,7 +36,7 @@ parse() {
     shift 2
   done
   check_name
-  case $PRESET in "" | small | ha | spot | china) ;; *) usage_error "--preset '$PRESET' is none of small, ha, spot, china" ;; esac
+  check_preset
   case $SCALE_TO_ZERO in "" | yes | no) ;; *) usage_error "--scale-to-zero '$SCALE_TO_ZERO' is neither yes nor no" ;; esac
   if [ -n "$VPC$SUBNETS" ] && { [ -z "$VPC" ] || [ -z "$SUBNETS" ]; }; then
     usage_error "--vpc and --subnets go together: the nodes' private subnets, in two zones at least"

@@ -226,6 +226,24 @@ def test_an_image_builder_that_cannot_build_is_found(operator: Operator, refused
     assert said in results["image builder"]["said"]
 
 
+def test_before_up_china_is_told_of_the_image_that_needs_mirrors(
+    account: Account, operator: Operator
+) -> None:
+    before = ("doctor", "--before-up", "--json", "--region", "cn-northwest-1")
+    missing = found(operator.run(*before))["image endpoint"]
+    assert missing["state"] == "WARN"
+    assert "--name whisper-webui-endpoint" in missing["fix"]
+    assert "image endpoint" not in found(operator.run(*before, "--endpoint", "mine"))
+    account.plane.push("whisper-webui-endpoint")
+    assert found(operator.run(*before))["image endpoint"]["state"] == "PASS"
+
+
+def test_a_preset_that_there_is_not_is_refused(operator: Operator) -> None:
+    run = operator.run("doctor", "--before-up", "--preset", "huge")
+    assert run.status == 64
+    assert "--preset 'huge' is none of small, ha, spot, china" in run.err
+
+
 def test_changes_after_which_images_could_not_be_named_are_found(operator: Operator) -> None:
     environ = tree(operator)
     (operator.home / "tree" / "new.py").touch()

@@ -70,6 +70,19 @@ def test_what_holds_the_network_back_is_named(account: Account, operator: Operat
     assert not account.stacks.stacks
 
 
+def test_from_another_address_it_says_how_to_reach_the_cluster(account: Account, operator: Operator) -> None:
+    have_deployment(account, operator)
+    operator.show(unreachable="")
+    run = operator.run("down", "--yes")
+    assert run.status == 1
+    assert (
+        "aws eks update-cluster-config --region eu-west-1 --name whisper-webui "
+        "--resources-vpc-config publicAccessCidrs=YOUR_ADDRESS/32" in run.err
+    )
+    assert "deploy/aws/up" not in run.err, "which would make the endpoint again"
+    assert account.stacks.stacks, "and nothing is left behind"
+
+
 def test_data_go_when_asked_for(account: Account, operator: Operator) -> None:
     have_deployment(account, operator)
     volume = with_volume(account, operator)
