@@ -49,6 +49,20 @@ def test_a_new_password_is_in_the_file_and_its_hash_in_the_secret(
     assert not (operator.home / "passwords.2").exists()
 
 
+@pytest.mark.parametrize("refused", ["rollout status *", "exec *"])
+def test_who_stays_logged_in_after_a_failure_is_said(
+    account: Account, operator: Operator, refused: str
+) -> None:
+    """By then the new passwords count, and a second run would make others."""
+    have_deployment(account, operator)
+    file = operator.home / "passwords"
+    arguments = ("password", "admin", "--to", str(file), "--yes")
+    run = operator.run("rotate-credentials", *arguments, KUBECTL_REFUSES=refused)
+    assert run.status == 1
+    assert f"the passwords in {file} count" in run.err
+    assert "end-sessions admin" in run.err
+
+
 def test_nats_knows_the_new_keys_before_the_services_come_with_them(
     account: Account, operator: Operator
 ) -> None:

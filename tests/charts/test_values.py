@@ -29,6 +29,12 @@ ARN = "arn:aws:iam::111122223333:role/auth"
         ({"aws.region": "Ningxia"}, ["/aws/region", "does not match"]),
         ({"publicUrl": "whisper.example.com"}, ["/publicUrl", "does not match"]),
         ({"loadBalancer.sourceRanges": ["10.0.0.0"]}, ["/loadBalancer/sourceRanges/0", "does not match"]),
+        # Nobody would become everybody: to AWS and to a NetworkPolicy an empty list is no restriction.
+        ({"loadBalancer.sourceRanges": []}, ["/loadBalancer/sourceRanges", "minItems: got 0, want 1"]),
+        ({"ingress.sourceRanges": []}, ["/ingress/sourceRanges", "minItems"]),
+        ({"networkPolicy.awsCidrs": []}, ["/networkPolicy/awsCidrs", "minItems"]),
+        ({"nats.image.tag": ""}, ["/nats/image/tag", "does not match"]),
+        ({"nats.reloader.image.tag": ""}, ["/nats/reloader/image/tag", "does not match"]),
         ({"loadBalancer.certificateArn": "cert"}, ["/loadBalancer/certificateArn", "does not match"]),
         ({"arch": "arm"}, ["/arch", "'arm64'"]),
         ({"keda.pollingSeconds": 0}, ["/keda/pollingSeconds", "minimum"]),
