@@ -13,7 +13,7 @@ use_cluster() {
 reach_cluster() { kubectl get --raw /readyz --request-timeout=15s >>"$LOG" 2>&1; }
 
 unreachable() {
-  echo "kubectl does not reach the cluster. Its API answers only from the addresses given at its creation: run deploy/aws/up --name $NAME --region $REGION --api-access YOUR_ADDRESS/32"
+  echo "kubectl does not reach the cluster. Its API answers only from the addresses given at its creation: run deploy/aws/up --name $NAME --region $REGION --api-access YOUR_ADDRESS/32 (it replaces the addresses before: add those of others after commas)"
 }
 
 # forget_cluster_logs: EKS writes its last lines after a cluster is gone, and so makes the log group anew, which then
