@@ -57,6 +57,7 @@ def test_a_wrong_value_is_named(given: dict[str, object], said: list[str]) -> No
         ({"services.auth.env.DRAIN_SECONDS": None}, "services.auth.env.DRAIN_SECONDS is needed"),
         ({"services.chunker.env.CHUNKER_SLOTS": None}, "services.chunker.env.CHUNKER_SLOTS is needed"),
         ({"services.chunker.env.SPOOL_MAX_BYTES": None}, "services.chunker.env.SPOOL_MAX_BYTES is needed"),
+        ({"provision.env.PROVISION_WAIT_SECONDS": None}, "provision.env.PROVISION_WAIT_SECONDS is needed"),
         ({"ingress.enabled": True}, "publicUrl is needed"),
         (
             {"ingress.enabled": True, "publicUrl": "https://a.example.com", "loadBalancer.enabled": True},
