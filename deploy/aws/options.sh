@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 
 PRESET='' VPC='' SUBNETS='' API_ACCESS='' CERTIFICATE='' DOMAIN='' ENDPOINT='' INSTANCE_TYPE='' SCALE_TO_ZERO=''
-IMAGE_TAG='' MONITORING='' PLAN='' FORCE='' SCHEME='' IDENTITY=${IDENTITY:-} VALUE_FILES='' NO_VALUES=''
+IMAGE_TAG='' MONITORING='' PLAN='' FORCE='' SCHEME='' IDENTITY=${IDENTITY:-} VALUE_FILES='' NO_VALUES='' ALARM_EMAIL=''
 VALUES=()
 
 parse() {
@@ -30,6 +30,7 @@ parse() {
       --instance-type) INSTANCE_TYPE=$2 ;;
       --scale-to-zero) SCALE_TO_ZERO=$2 ;;
       --image-tag) IMAGE_TAG=$2 ;;
+      --alarm-email) ALARM_EMAIL=$2 ;;
       --values) if [ "$2" = none ]; then NO_VALUES=yes; else VALUES+=("$2"); fi ;;
       *) usage_error "there is no option $1" ;;
     esac
@@ -37,6 +38,8 @@ parse() {
   done
   check_name
   check_preset
+  [[ -z $ALARM_EMAIL || $ALARM_EMAIL =~ ^[^@[:space:]]+@[^@[:space:]]+\.[^@[:space:]]+$ ]] \
+    || usage_error "--alarm-email '$ALARM_EMAIL' is no e-mail address"
   case $SCALE_TO_ZERO in "" | yes | no) ;; *) usage_error "--scale-to-zero '$SCALE_TO_ZERO' is neither yes nor no" ;; esac
   if [ -n "$VPC$SUBNETS" ] && { [ -z "$VPC" ] || [ -z "$SUBNETS" ]; }; then
     usage_error "--vpc and --subnets go together: the nodes' private subnets, in two zones at least"

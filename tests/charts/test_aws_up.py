@@ -177,6 +177,7 @@ def test_a_plain_run_keeps_what_the_first_was_told(
     mine = with_endpoint(account)
     first = operator.run(
         *("up", "--yes", "--name", "second", "--internal", "--certificate-arn", arn, "--values", str(office)),
+        *("--alarm-email", "ops@example.org"),
         *mine,
         IDENTITY="irsa",
     )
@@ -184,6 +185,7 @@ def test_a_plain_run_keeps_what_the_first_was_told(
     assert account.client("logs").describe_log_groups()["logGroups"] == []
     app = account.stacks.stacks["second-app"].given
     assert (app["ImagePrefix"], app["MakeEndpointLogs"], app["ScaleToZero"]) == ("second", "no", "no")
+    assert (app["AlarmEmail"], app["CertificateArn"]) == ("ops@example.org", arn)
     assert any("second-gateway" in name for name in account.plane.repositories)
 
     without = operator.run("up", "--yes", "--name", "second")
@@ -222,7 +224,7 @@ def test_an_endpoint_that_scales_to_zero_is_known_by_its_component(
 def test_images_are_asked_for_with_options_that_there_are(account: Account, operator: Operator) -> None:
     """The deployments here have a stand-in for it, as it builds for minutes and wants a clean checkout."""
     text = (ROOT / "deploy/aws/up").read_text()
-    found = re.search(r'"\$\{IMAGES:-\$HERE/images.sh\}" (.*)', text)
+    found = re.search(r'"\$\{IMAGES:-\$HERE/images.sh\}" ([^\\\n]*)', text)
     assert found
     registry = f"{ACCOUNT}.dkr.ecr.eu-west-1.amazonaws.com"
     given = found[1].replace('"$registry"', registry).replace('"$NAME"', "second").split()
@@ -278,6 +280,7 @@ def test_what_aws_refuses_is_named(
         (("--name", "My_Name"), "--name 'My_Name'"),
         (("--wrong", "1"), "there is no option --wrong"),
         (("--region", "cn-north-1", "--certificate-arn", "arn:aws:acm:x"), "arn:aws-cn:acm"),
+        (("--alarm-email", "ops"), "--alarm-email 'ops' is no e-mail address"),
         (("--domain", "speech.example.org"), "aws acm request-certificate --domain-name speech.example.org"),
         (("--endpoint", "nowhere"), "there is no endpoint nowhere in eu-west-1"),
     ],

@@ -386,6 +386,16 @@ def test_alarms_of_an_endpoint_that_is_always_on(made: Made) -> None:
     assert not any("AlarmActions" in alarm for alarm in alarms.values())
 
 
+def test_a_certificate_that_acm_does_not_renew_is_seen(china: Cloud) -> None:
+    arn = f"arn:aws-cn:acm:{china.region}:111122223333:certificate/1"
+    app = china.create(
+        "named", "app", Name="named", ImagePrefix="named", EndpointName="named", CertificateArn=arn
+    )
+    alarm = app.recorded("AWS::CloudWatch::Alarm")["CertificateExpires"]
+    assert alarm["Dimensions"] == [{"Name": "CertificateArn", "Value": arn}]
+    assert (alarm["MetricName"], alarm["ComparisonOperator"]) == ("DaysToExpiry", "LessThanThreshold")
+
+
 def test_only_the_endpoint_without_charge_is_made_by_default(made: Made) -> None:
     assert made.network.endpoints() == {"S3Endpoint": f"com.amazonaws.{made.cloud.region}.s3"}
 
