@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,20 @@ def objectives() -> set[str]:
     }
 
 
-def checks() -> list[tuple[str, bool]]:
-    """Alerts that the cases look at, each with whether it has to fire."""
-    tests = [test for path in CASES for test in yaml.safe_load(path.read_text())["tests"]]
-    return [
-        (check["alertname"], bool(check.get("exp_alerts")))
-        for test in tests
-        for check in test["alert_rule_test"]
-    ]
+def cleared() -> Iterator[str]:
+    """Alerts that a case sees fire, and are silent when it looks for the last time."""
+    for test in (test for path in CASES for test in yaml.safe_load(path.read_text())["tests"]):
+        states: dict[str, list[bool]] = {}
+        for check in sorted(test["alert_rule_test"], key=lambda check: _minutes(check["eval_time"])):
+            states.setdefault(check["alertname"], []).append(bool(check.get("exp_alerts")))
+        yield from (name for name, fires in states.items() if any(fires) and not fires[-1])
+
+
+def _minutes(text: str) -> int:
+    """Of Prometheus' duration: 7h, 1h30m."""
+    found = re.findall(r"(\d+)([mhd])", text)
+    assert "".join(number + unit for number, unit in found) == text
+    return sum(int(number) * {"m": 1, "h": 60, "d": 1440}[unit] for number, unit in found)
 
 
 @pytest.mark.parametrize("path", RULES, ids=lambda path: path.stem)
@@ -49,9 +56,8 @@ def test_alerts_fire_and_clear(path: Path) -> None:
     subprocess.run(["promtool", "test", "rules", str(path)], check=True)
 
 
-def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() -> None:
-    wanted = {(rule["alert"], fires) for path in RULES for rule in alerts(path) for fires in (True, False)}
-    assert wanted == set(checks())
+def test_every_alert_has_a_case_in_which_it_fires_and_clears() -> None:
+    assert {rule["alert"] for path in RULES for rule in alerts(path)} == set(cleared())
 
 
 def test_every_objective_is_seen_burning() -> None:

@@ -37,6 +37,7 @@ ARN = "arn:aws:iam::111122223333:role/auth"
         ({"nats.reloader.image.tag": ""}, ["/nats/reloader/image/tag", "does not match"]),
         ({"loadBalancer.certificateArn": "cert"}, ["/loadBalancer/certificateArn", "does not match"]),
         ({"arch": "arm"}, ["/arch", "'arm64'"]),
+        ({"keda.namespace": ""}, ["/keda/namespace", "does not match"]),
         ({"keda.pollingSeconds": 0}, ["/keda/pollingSeconds", "minimum"]),
         ({"services.chunker.env.CHUNKER_SLOTS": 0}, ["/env/CHUNKER_SLOTS", "minimum: got 0, want 1"]),
         ({"services.transcriber.env.TRANSCRIBER_SLOTS": 0}, ["/env/TRANSCRIBER_SLOTS", "want 1"]),
