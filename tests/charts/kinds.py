@@ -16,6 +16,7 @@ from tests.charts.rendering import Object
 KUBERNETES = ("1.31", "1.32", "1.33", "1.34")
 _BUNDLED = importlib.resources.files("kubernetes_validate") / "kubernetes-json-schema"
 CUSTOM = {
+    ("cert-manager.io/v1", "Certificate"): "cloudcoil.models.cert_manager.v1",
     ("keda.sh/v1alpha1", "ScaledObject"): "cloudcoil.models.keda.v1alpha1",
     ("monitoring.coreos.com/v1", "ServiceMonitor"): "cloudcoil.models.prometheus_operator.v1",
     ("monitoring.coreos.com/v1", "PrometheusRule"): "cloudcoil.models.prometheus_operator.v1",

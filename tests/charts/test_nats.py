@@ -17,6 +17,7 @@ from services.contracts.streams import streams
 from services.contracts.topology import GIB
 from services.provision.settings import Settings
 from tests.charts.conftest import Rendered
+from tests.charts.kinds import KUBERNETES, complaints
 from tests.charts.nats_pods import NAME, NatsPods
 from tests.charts.rendering import CHART, Manifests, Object, render, values_of
 
@@ -100,7 +101,9 @@ def test_a_generated_certificate_is_for_the_names_in_use(rendered: Rendered) -> 
 def test_cert_manager_makes_the_same(rendered: Rendered) -> None:
     manifests = rendered(given={"nats.tls": {"mode": "cert-manager", "issuer": {"name": "ours"}}})
     assert not manifests.of("Secret")
-    spec = manifests.of("Certificate")[f"{NAME}-tls"]["spec"]
+    certificate = manifests.of("Certificate")[f"{NAME}-tls"]
+    assert not complaints(certificate, KUBERNETES[-1])
+    spec = certificate["spec"]
     assert spec["issuerRef"] == {"name": "ours", "kind": "Issuer", "group": "cert-manager.io"}
     assert {"server auth", "client auth"} <= set(spec["usages"])
     assert all(any(_matches(name, host) for name in spec["dnsNames"]) for host in _hosts(manifests))
