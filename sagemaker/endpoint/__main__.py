@@ -38,7 +38,9 @@ def main() -> None:
         sys.exit(2)
     try:
         sys.exit(asyncio.run(serve(settings, _loaded)))
-    except FileNotFoundError as error:  # of `model_choice`: the sentence says it all
+    except FileNotFoundError as error:
+        if error.errno is not None:
+            raise  # the system's: where it came from is needed. That of `model_choice` says it all
         structlog.get_logger().error("model_missing", error=str(error))
         sys.exit(1)
 

@@ -201,3 +201,16 @@ def test_a_container_that_cannot_run_says_so_and_ends(settings: dict[str, str], 
     [(_, value)] = settings.items()
     assert value in ended.stderr.decode()
     assert "Traceback" not in ended.stderr.decode()
+
+
+def test_a_file_that_the_system_lacks_is_told_with_the_place() -> None:
+    """Unlike a model that is not there, for which one sentence is enough."""
+    code = (
+        "import pathlib, sys; from endpoint import __main__ as container; sys.argv = ['endpoint', 'serve']\n"
+        "async def serve(*_): pathlib.Path('/nowhere/at/all').read_bytes()\n"
+        "container.serve = serve; container.main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], env=os.environ, capture_output=True, timeout=90)
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr.decode()
+    assert "model_missing" not in (ended.stdout + ended.stderr).decode()
